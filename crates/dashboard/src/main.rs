@@ -1,2 +1,3 @@
-//! stub
+//! The dashboard's binary.
+
 fn main() {}

@@ -1,0 +1,3 @@
+//! The service's caches: the one room that makes keys and owns terrace caches.
+
+pub mod keys;

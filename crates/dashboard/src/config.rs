@@ -1,0 +1,187 @@
+//! The service's settings: flags win over the environment, the environment over the defaults.
+
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use secrecy::SecretString;
+
+use crate::{
+    command::Flags,
+    market::{summary::Origin, symbol::Symbol},
+    setting::{BadSetting, BaseUrl, LogFormat, Policy, RedisUrl, Settings},
+};
+
+/// Everything that the service can be told from outside, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// HOST: the address to listen on; 127.0.0.1 by default.
+    pub host: IpAddr,
+    /// PORT: 8080 by default; 0 picks one.
+    pub port: u16,
+    /// REDIS_URL: none means that the cache lives in this process only.
+    pub redis_url: Option<RedisUrl>,
+    /// REDIS_NAMESPACE: the prefix of every key; `dashboard` by default.
+    pub redis_namespace: String,
+    /// DATA_DIR: where embedded files lie; `./data` by default.
+    pub data_dir: PathBuf,
+    /// CACHE_L1_CAPACITY: entries over all caches; 2000 by default.
+    pub l1_capacity: u64,
+    /// CACHE_L1_TTL_SECONDS: longest stay in L1; 300 s by default.
+    pub l1_ttl: Duration,
+    /// CACHE_L2_TTL_SECONDS: longest stay in L2; 3600 s by default.
+    pub l2_ttl: Duration,
+    /// CACHE_L1_POLICY: the library's default unless set.
+    pub l1_policy: Option<Policy>,
+    /// DASHBOARD_TTL_SECONDS: fresh time of the summary; 300 s by default.
+    pub dashboard_ttl: Duration,
+    /// MARKET_DATA_TTL_SECONDS: fresh time of indicators' input; 60 s by default.
+    pub market_data_ttl: Duration,
+    /// REFRESH_INTERVAL_SECONDS: pause between the refresher's rounds; 10 s by default.
+    pub refresh_interval: Duration,
+    /// REFRESH_BACKOFF_MAX_SECONDS: its longest pause after failed rounds; 60 s by default.
+    pub refresh_backoff_max: Duration,
+    /// SYMBOLS: the coins; all seven by default.
+    pub symbols: Vec<Symbol>,
+    /// ADMIN_TOKEN: none means that admin routes answer 403.
+    pub admin_token: Option<SecretString>,
+    /// BINANCE_BASE_URL: the public host without keys by default.
+    pub binance: BaseUrl,
+    /// COINGECKO_BASE_URL.
+    pub coingecko: BaseUrl,
+    /// FNG_BASE_URL.
+    pub fng: BaseUrl,
+    /// Whether those are the real sources or the simulator.
+    pub origin: Origin,
+    /// UPSTREAM_TIMEOUT_MS: all that one read may spend on upstreams; 8 s by default.
+    pub upstream_timeout: Duration,
+    /// L2_TIMEOUT_MS: one store call; 100 ms by default.
+    pub l2_timeout: Duration,
+    /// WS_MAX_CLIENTS: 12000 by default.
+    pub ws_max_clients: usize,
+    /// WS_MAX_PER_ADDRESS: 50 by default.
+    pub ws_max_per_address: usize,
+    /// ALLOWED_ORIGINS: `scheme://host[:port]` each; empty means the same origin only.
+    pub allowed_origins: Vec<String>,
+    /// RUST_LOG: `info` by default. Invariant: parses as a filter.
+    pub log: String,
+    /// LOG_FORMAT: text by default.
+    pub log_format: LogFormat,
+}
+
+/// Settings that the demo leaves out, so that simulated prices never reach a real cache.
+const IGNORED_BY_DEMO: [&str; 6] = [
+    "REDIS_URL",
+    "REDIS_URL_FILE",
+    "REDIS_NAMESPACE",
+    "BINANCE_BASE_URL",
+    "COINGECKO_BASE_URL",
+    "FNG_BASE_URL",
+];
+
+impl Config {
+    /// Reads what `serve` runs with. `lookup` gives a variable of the environment.
+    ///
+    /// # Errors
+    /// The first setting that does not hold what it takes.
+    pub fn read(
+        flags: &Flags,
+        lookup: impl Fn(&str) -> Option<std::ffi::OsString>,
+    ) -> Result<Self, BadSetting> {
+        let settings = Settings::new(&lookup);
+        Ok(Self {
+            host: settings.host(flags.host.as_deref())?,
+            port: settings.port(flags.port.as_deref())?,
+            redis_url: settings.redis_url()?,
+            redis_namespace: settings.namespace("REDIS_NAMESPACE", "dashboard")?,
+            data_dir: settings.path("DATA_DIR", "./data")?,
+            l1_capacity: settings.count("CACHE_L1_CAPACITY", 2_000, 1..=100_000_000)?,
+            l1_ttl: settings.seconds("CACHE_L1_TTL_SECONDS", 300)?,
+            l2_ttl: settings.seconds("CACHE_L2_TTL_SECONDS", 3_600)?,
+            l1_policy: settings.policy("CACHE_L1_POLICY")?,
+            dashboard_ttl: settings.seconds("DASHBOARD_TTL_SECONDS", 300)?,
+            market_data_ttl: settings.seconds("MARKET_DATA_TTL_SECONDS", 60)?,
+            refresh_interval: settings.seconds("REFRESH_INTERVAL_SECONDS", 10)?,
+            refresh_backoff_max: settings.seconds("REFRESH_BACKOFF_MAX_SECONDS", 60)?,
+            symbols: settings.symbols("SYMBOLS")?,
+            admin_token: settings.admin_token()?,
+            binance: settings.base_url("BINANCE_BASE_URL", "https://data-api.binance.vision")?,
+            coingecko: settings.base_url("COINGECKO_BASE_URL", "https://api.coingecko.com")?,
+            fng: settings.base_url("FNG_BASE_URL", "https://api.alternative.me")?,
+            origin: Origin::Live,
+            upstream_timeout: settings.millis("UPSTREAM_TIMEOUT_MS", 8_000)?,
+            l2_timeout: settings.millis("L2_TIMEOUT_MS", 100)?,
+            ws_max_clients: settings.clients("WS_MAX_CLIENTS", 12_000)?,
+            ws_max_per_address: settings.clients("WS_MAX_PER_ADDRESS", 50)?,
+            allowed_origins: settings.origins("ALLOWED_ORIGINS")?,
+            log: settings.log_filter(flags.log.as_deref())?,
+            log_format: settings.log_format("LOG_FORMAT")?,
+        })
+    }
+
+    /// Reads what `demo` runs with: the same, but nothing that leads out of this machine.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn read_for_demo(
+        flags: &Flags,
+        lookup: impl Fn(&str) -> Option<std::ffi::OsString>,
+    ) -> Result<Self, BadSetting> {
+        let mut config = Self::read(flags, |name| {
+            if IGNORED_BY_DEMO.contains(&name) { None } else { lookup(name) }
+        })?;
+        config.origin = Origin::Simulated;
+        config.data_dir.push("demo");
+        Ok(config)
+    }
+
+    /// The settings of an empty environment: what tests start from.
+    pub fn defaults() -> Self {
+        Self::read(&Flags::default(), |_| None).expect("the defaults are within their own ranges")
+    }
+
+    /// What is in effect, a line each, secrets masked.
+    pub fn describe(&self) -> String {
+        let seconds = |time: Duration| time.as_secs().to_string();
+        let hidden = |is_set: bool| if is_set { "set (hidden)" } else { "not set" }.to_owned();
+        let symbols: Vec<&str> = self.symbols.iter().map(|symbol| symbol.code()).collect();
+        let policy = self.l1_policy.map_or("the library's default", Policy::code);
+        let lines = [
+            ("HOST", self.host.to_string()),
+            ("PORT", self.port.to_string()),
+            ("REDIS_URL", hidden(self.redis_url.is_some())),
+            ("REDIS_NAMESPACE", self.redis_namespace.clone()),
+            ("DATA_DIR", self.data_dir.display().to_string()),
+            ("CACHE_L1_CAPACITY", self.l1_capacity.to_string()),
+            ("CACHE_L1_TTL_SECONDS", seconds(self.l1_ttl)),
+            ("CACHE_L2_TTL_SECONDS", seconds(self.l2_ttl)),
+            ("CACHE_L1_POLICY", policy.to_owned()),
+            ("DASHBOARD_TTL_SECONDS", seconds(self.dashboard_ttl)),
+            ("MARKET_DATA_TTL_SECONDS", seconds(self.market_data_ttl)),
+            ("REFRESH_INTERVAL_SECONDS", seconds(self.refresh_interval)),
+            ("REFRESH_BACKOFF_MAX_SECONDS", seconds(self.refresh_backoff_max)),
+            ("SYMBOLS", symbols.join(",")),
+            ("ADMIN_TOKEN", hidden(self.admin_token.is_some())),
+            ("BINANCE_BASE_URL", self.binance.to_string()),
+            ("COINGECKO_BASE_URL", self.coingecko.to_string()),
+            ("FNG_BASE_URL", self.fng.to_string()),
+            ("UPSTREAM_TIMEOUT_MS", self.upstream_timeout.as_millis().to_string()),
+            ("L2_TIMEOUT_MS", self.l2_timeout.as_millis().to_string()),
+            ("WS_MAX_CLIENTS", self.ws_max_clients.to_string()),
+            ("WS_MAX_PER_ADDRESS", self.ws_max_per_address.to_string()),
+            ("ALLOWED_ORIGINS", self.allowed_origins.join(",")),
+            ("RUST_LOG", self.log.clone()),
+            ("LOG_FORMAT", self.log_format.code().to_owned()),
+        ];
+        lines.iter().fold(String::new(), |mut text, (name, value)| {
+            writeln!(text, "{name}={value}").expect("a String takes all that is written");
+            text
+        })
+    }
+}
+
+/// The default of HOST: nobody outside this machine is served unless asked for.
+pub(crate) const DEFAULT_HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -1,0 +1,15 @@
+//! A crypto market dashboard on the terrace cache: market sources, the summary made of them,
+//! live updates, and the HTTP face.
+
+pub mod command;
+pub mod config;
+pub mod setting;
+pub mod telemetry;
+
+pub mod live;
+
+pub mod market;
+
+pub mod cache;
+
+pub mod clock;

@@ -1,0 +1,71 @@
+//! Where the newest summary stands for everybody who wants to hear of it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::market::summary::Summary;
+
+/// One published summary.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// Grows with each update. Invariant: never goes back, over restarts either.
+    pub seq: u64,
+    /// When it was published.
+    pub timestamp: Timestamp,
+    /// Who published it: `refresher`, `refresh` or `reader`.
+    pub source: String,
+    /// What is published.
+    pub summary: Arc<Summary>,
+}
+
+/// Latest state wins: a subscriber that was slow finds the newest update, never a backlog.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    newest: watch::Sender<Option<Arc<Update>>>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hub {
+    /// A hub at which nothing was published yet.
+    pub fn new() -> Self {
+        Self { newest: watch::Sender::new(None) }
+    }
+
+    /// A receiver that sees the newest update and every change that it is quick enough for.
+    pub fn subscribe(&self) -> watch::Receiver<Option<Arc<Update>>> {
+        self.newest.subscribe()
+    }
+
+    /// The newest update.
+    pub fn latest(&self) -> Option<Arc<Update>> {
+        self.newest.borrow().clone()
+    }
+
+    /// How many are subscribed.
+    pub fn subscribers(&self) -> usize {
+        self.newest.receiver_count()
+    }
+
+    /// Publishes a summary to whoever listens; nobody listening is no failure.
+    ///
+    /// The sequence starts at the wall clock's milliseconds: rounds are seconds apart, so a process
+    /// that starts anew is ahead of all that its predecessor counted.
+    pub fn publish(&self, source: &str, summary: Arc<Summary>, now: Timestamp) -> Arc<Update> {
+        let mut published = None;
+        self.newest.send_modify(|newest| {
+            let at_least = u64::try_from(now.as_millisecond()).unwrap_or(0);
+            let seq = newest.as_ref().map_or(at_least, |last| at_least.max(last.seq + 1));
+            let update = Arc::new(Update { seq, timestamp: now, source: source.to_owned(), summary });
+            published = Some(Arc::clone(&update));
+            *newest = Some(update);
+        });
+        published.expect("send_modify runs its closure once")
+    }
+}

@@ -1,0 +1,3 @@
+//! Live updates: who makes them, and where clients wait for them.
+
+pub mod hub;

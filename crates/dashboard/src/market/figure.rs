@@ -1,0 +1,268 @@
+//! One figure of the summary: which it is, what was read for it, and what that is worth now.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::symbol::Symbol;
+
+/// Who publishes figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Source {
+    Binance,
+    CoinGecko,
+    AlternativeMe,
+}
+
+impl Source {
+    /// Every source.
+    pub const ALL: [Self; 3] = [Self::Binance, Self::CoinGecko, Self::AlternativeMe];
+
+    /// The name in JSON and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Binance => "binance",
+            Self::CoinGecko => "coingecko",
+            Self::AlternativeMe => "alternative.me",
+        }
+    }
+}
+
+/// Figures that are read together, at one source, at one interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Group {
+    Prices,
+    Candles,
+    Global,
+    FearGreed,
+}
+
+impl Group {
+    /// Every group.
+    pub const ALL: [Self; 4] = [Self::Prices, Self::Candles, Self::Global, Self::FearGreed];
+
+    /// The name in JSON and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prices => "prices",
+            Self::Candles => "indicators",
+            Self::Global => "market",
+            Self::FearGreed => "fear_greed",
+        }
+    }
+
+    /// Who publishes it.
+    pub const fn source(self) -> Source {
+        match self {
+            Self::Prices | Self::Candles => Source::Binance,
+            Self::Global => Source::CoinGecko,
+            Self::FearGreed => Source::AlternativeMe,
+        }
+    }
+}
+
+/// A figure of the summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Figure {
+    Price(Symbol),
+    Change24h(Symbol),
+    MarketCap,
+    Volume24h,
+    MarketCapChange24h,
+    BtcShare,
+    EthShare,
+    FearGreed,
+    FearGreedLabel,
+    BtcRsi14,
+}
+
+impl Figure {
+    /// The figures of a summary over these coins, in the order of the JSON.
+    pub fn all(symbols: &[Symbol]) -> Vec<Self> {
+        let mut figures = Vec::with_capacity(symbols.len() * 2 + 8);
+        for &symbol in symbols {
+            figures.extend([Self::Price(symbol), Self::Change24h(symbol)]);
+        }
+        figures.extend([
+            Self::MarketCap,
+            Self::Volume24h,
+            Self::MarketCapChange24h,
+            Self::BtcShare,
+            Self::EthShare,
+            Self::FearGreed,
+            Self::FearGreedLabel,
+            Self::BtcRsi14,
+        ]);
+        figures
+    }
+
+    /// Its name in the JSON.
+    pub fn name(self) -> String {
+        match self {
+            Self::Price(symbol) => format!("{symbol}_price_usd"),
+            Self::Change24h(symbol) => format!("{symbol}_change_24h"),
+            Self::MarketCap => "market_cap_usd".to_owned(),
+            Self::Volume24h => "volume_24h_usd".to_owned(),
+            Self::MarketCapChange24h => "market_cap_change_percentage_24h_usd".to_owned(),
+            Self::BtcShare => "btc_market_cap_percentage".to_owned(),
+            Self::EthShare => "eth_market_cap_percentage".to_owned(),
+            Self::FearGreed => "fng_value".to_owned(),
+            Self::FearGreedLabel => "fng_classification".to_owned(),
+            Self::BtcRsi14 => "btc_rsi_14".to_owned(),
+        }
+    }
+
+    /// The older name that the JSON carries beside it.
+    pub const fn alias(self) -> Option<&'static str> {
+        match self {
+            Self::MarketCap => Some("market_cap"),
+            Self::Volume24h => Some("volume_24h"),
+            Self::BtcRsi14 => Some("rsi_14"),
+            _ => None,
+        }
+    }
+
+    /// What it is read together with.
+    pub const fn group(self) -> Group {
+        match self {
+            Self::Price(_) | Self::Change24h(_) => Group::Prices,
+            Self::MarketCap
+            | Self::Volume24h
+            | Self::MarketCapChange24h
+            | Self::BtcShare
+            | Self::EthShare => Group::Global,
+            Self::FearGreed | Self::FearGreedLabel => Group::FearGreed,
+            Self::BtcRsi14 => Group::Candles,
+        }
+    }
+
+    /// The currency that a price is quoted in. USDT is not USD, and the JSON says so.
+    pub const fn quote(self) -> Option<&'static str> {
+        match self {
+            Self::Price(_) => Some("USDT"),
+            _ => None,
+        }
+    }
+}
+
+/// What a figure says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Value {
+    /// Invariant: finite; the sources' checks see to it.
+    Number(f64),
+    Whole(u32),
+    Text(String),
+}
+
+/// A value as a source once gave it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// What it said.
+    pub value: Value,
+    /// When the source says that it was so.
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    pub observed_at: Timestamp,
+    /// When it reached us: what its soft and hard times are counted from.
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    pub received_at: Timestamp,
+}
+
+/// Why a figure is stale or missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Reason {
+    NotAskedYet,
+    TimedOut,
+    NotReachable,
+    RateLimited,
+    CoolingDown,
+    BreakerOpen,
+    Refused,
+    ServerFailed,
+    Redirected,
+    TooLarge,
+    NotDecodable,
+    OutOfRange,
+    NotInAnswer,
+    TooFewBars,
+    BarsBroken,
+    FlatWindow,
+    TooOld,
+    Failed,
+}
+
+impl Reason {
+    /// The code in JSON.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NotAskedYet => "not_asked_yet",
+            Self::TimedOut => "timeout",
+            Self::NotReachable => "not_reachable",
+            Self::RateLimited => "rate_limited",
+            Self::CoolingDown => "cooling_down",
+            Self::BreakerOpen => "breaker_open",
+            Self::Refused => "refused",
+            Self::ServerFailed => "server_error",
+            Self::Redirected => "redirected",
+            Self::TooLarge => "too_large",
+            Self::NotDecodable => "not_decodable",
+            Self::OutOfRange => "out_of_range",
+            Self::NotInAnswer => "not_in_answer",
+            Self::TooFewBars => "too_few_bars",
+            Self::BarsBroken => "bars_broken",
+            Self::FlatWindow => "flat_window",
+            Self::TooOld => "too_old",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A figure's state at the moment a summary was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum State {
+    /// Read when it was due, and young enough.
+    Fresh(Sample),
+    /// The last good value: the latest attempt failed, or it is older than its soft time.
+    Stale(Sample, Reason),
+    /// Nothing within the hard time.
+    Missing(Reason),
+}
+
+impl State {
+    /// The value, if there is one.
+    pub const fn sample(&self) -> Option<&Sample> {
+        match self {
+            Self::Fresh(sample) | Self::Stale(sample, _) => Some(sample),
+            Self::Missing(_) => None,
+        }
+    }
+
+    /// Why it is not fresh.
+    pub const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Fresh(_) => None,
+            Self::Stale(_, reason) | Self::Missing(reason) => Some(*reason),
+        }
+    }
+
+    /// `fresh`, `stale` or `missing`.
+    pub const fn status(&self) -> &'static str {
+        match self {
+            Self::Fresh(_) => "fresh",
+            Self::Stale(..) => "stale",
+            Self::Missing(_) => "missing",
+        }
+    }
+}
+
+/// A figure and its state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Which figure.
+    pub figure: Figure,
+    /// Its state.
+    pub state: State,
+}

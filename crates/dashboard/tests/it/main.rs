@@ -1,0 +1,1 @@
+//! The dashboard's integration tests, one binary.
