@@ -1,0 +1,114 @@
+//! Routes for the operator, behind the admin token.
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::clock;
+
+use super::Site;
+use super::front::{self, Client};
+use super::problem::Problem;
+
+/// When the GET form of clear was declared old (RFC 9745).
+const DEPRECATED: HeaderValue = HeaderValue::from_static("@1795305600");
+const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+const NO_STORE: (HeaderName, HeaderValue) =
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+
+/// The admin token as it is kept: its digest, so that comparing takes the same time
+/// whatever the length of a guess, and a memory dump shows no token.
+pub(crate) struct Token([u8; 32]);
+
+impl Token {
+    pub(crate) fn new(token: &SecretString) -> Self {
+        Self(Sha256::digest(token.expose_secret()).into())
+    }
+
+    fn is(&self, guess: &str) -> bool {
+        let guess: [u8; 32] = Sha256::digest(guess).into();
+        self.0.ct_eq(&guess).into()
+    }
+}
+
+/// Lets a request with the token pass.
+///
+/// # Errors
+/// 403 where no token is configured, 429 after too many wrong ones, 401 otherwise.
+fn admit(site: &Site, headers: &HeaderMap, client: Client, action: &str) -> Result<(), Problem> {
+    let Some(token) = &site.token else {
+        return Err(Problem::admin_off());
+    };
+    let now = clock::monotonic().into_std();
+    if let Some(wait) = site.throttle.wait(client.0, now) {
+        tracing::warn!(address = %client.0, action, "admin: refused, too many wrong tokens");
+        return Err(Problem::too_many("Too many wrong tokens from this address.", wait.as_secs() + 1));
+    }
+    match bearer(headers) {
+        Some(guess) if token.is(guess) => Ok(()),
+        Some(_) => {
+            site.throttle.failed(client.0, now);
+            tracing::warn!(address = %client.0, action, "admin: wrong token");
+            Err(Problem::unauthorized())
+        }
+        None => Err(Problem::unauthorized()),
+    }
+}
+
+/// The token of `Authorization: Bearer …`; no other place is looked at, a query least
+/// of all: it ends up in logs and histories.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// `POST /clear-cache`.
+pub(crate) async fn clear_all(
+    State(site): State<Site>,
+    Extension(client): Extension<Client>,
+    request: Request,
+) -> Result<Response, Problem> {
+    admit(&site, request.headers(), client, "clear")?;
+    front::drain(request.into_body()).await?;
+    Ok(clear(&site, client).await)
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Selection {
+    pattern: Option<String>,
+}
+
+/// `GET` or `POST /admin/cache/clear`.
+pub(crate) async fn clear_selected(
+    State(site): State<Site>,
+    Extension(client): Extension<Client>,
+    selection: Result<Query<Selection>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    admit(&site, request.headers(), client, "clear")?;
+    let is_get = request.method() == Method::GET;
+    front::drain(request.into_body()).await?;
+    let Query(selection) =
+        selection.map_err(|_| Problem::bad_request("The query cannot be understood."))?;
+    if selection.pattern.is_some() {
+        return Err(Problem::bad_request(
+            "Clearing by pattern is not supported yet; without pattern everything is cleared.",
+        ));
+    }
+    let mut response = clear(&site, client).await;
+    if is_get {
+        response.headers_mut().insert(DEPRECATION, DEPRECATED);
+        response.headers_mut().insert(
+            header::LINK,
+            HeaderValue::from_static("</clear-cache>; rel=\"successor-version\""),
+        );
+    }
+    Ok(response)
+}

@@ -1,0 +1,41 @@
+//! `If-None-Match` (RFC 9110, 13.1.2).
+
+use axum::http::HeaderValue;
+
+/// Whether a client that sent `sent` has the version that `current` names. Weak
+/// comparison: a `W/` on either side does not matter.
+pub(crate) fn matches(sent: &HeaderValue, current: &str) -> bool {
+    let Ok(sent) = sent.to_str() else {
+        return false;
+    };
+    let current = opaque(current);
+    sent.split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || opaque(tag) == current)
+}
+
+fn opaque(tag: &str) -> &str {
+    tag.strip_prefix("W/").unwrap_or(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_compared_weakly_and_in_lists() {
+        let table = [
+            ("\"a\"", true),
+            ("W/\"a\"", true),
+            ("\"b\", W/\"a\"", true),
+            ("*", true),
+            ("\"b\"", false),
+            ("a", false),
+            ("", false),
+        ];
+        for (sent, expected) in table {
+            let sent = HeaderValue::from_static(sent);
+            assert_eq!(matches(&sent, "W/\"a\""), expected, "{sent:?}");
+        }
+    }
+}

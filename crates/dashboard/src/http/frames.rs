@@ -1,0 +1,61 @@
+//! What WebSocket clients are sent: JSON texts, encoded once however many listen.
+
+use std::sync::{Arc, Mutex};
+
+use axum::extract::ws::Utf8Bytes;
+use jiff::Timestamp;
+
+use crate::live::hub::Update;
+
+/// The two texts of one update.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    seq: u64,
+    /// For a client that has just come.
+    pub(crate) snapshot: Utf8Bytes,
+    /// For those who were there before.
+    pub(crate) update: Utf8Bytes,
+}
+
+/// Remembers the newest update's texts.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    newest: Mutex<Option<Arc<Frame>>>,
+}
+
+impl Frames {
+    /// The texts of `update`. Whoever asks first pays for the encoding; the rest share it.
+    pub(crate) fn of(&self, update: &Update) -> Arc<Frame> {
+        let mut newest = self.newest.lock().unwrap_or_else(|held| held.into_inner());
+        if let Some(frame) = newest.as_ref().filter(|frame| frame.seq == update.seq) {
+            return Arc::clone(frame);
+        }
+        let frame = Arc::new(Frame {
+            seq: update.seq,
+            snapshot: encode("snapshot", update),
+            update: encode("dashboard_update", update),
+        });
+        // A slow client may ask for one that is no longer the newest; it is not kept.
+        if newest.as_ref().is_none_or(|held| held.seq < update.seq) {
+            *newest = Some(Arc::clone(&frame));
+        }
+        frame
+    }
+}
+
+/// The snapshot of an instance that has nothing yet.
+pub(crate) fn empty_snapshot(now: Timestamp) -> Utf8Bytes {
+    format!(r#"{{"type":"snapshot","data":null,"timestamp":"{now}","seq":0,"source":"none"}}"#).into()
+}
+
+/// The body is JSON already; it is put in as it is.
+fn encode(kind: &str, update: &Update) -> Utf8Bytes {
+    let body = update.summary.body();
+    let data = std::str::from_utf8(&body).expect("JSON that we encoded is UTF-8");
+    let source = serde_json::Value::from(update.source.as_str());
+    let Update { seq, timestamp, .. } = update;
+    format!(
+        r#"{{"type":"{kind}","data":{data},"timestamp":"{timestamp}","seq":{seq},"source":{source}}}"#
+    )
+    .into()
+}

@@ -1,0 +1,222 @@
+//! What every request passes: counting, panics, security headers, pages for errors.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::http::header::{self, HeaderName};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use tower_service::Service;
+
+use crate::clock;
+
+use super::page;
+use super::problem::{Problem, Told};
+use super::traffic::Traffic;
+
+/// The most that a request may bring: no route takes more than a few words.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+     font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; \
+     frame-ancestors 'none'",
+);
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-resource-policy");
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-opener-policy");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+
+/// Who sent a request: the other end of its connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client(pub(crate) IpAddr);
+
+/// The router behind its front.
+#[derive(Debug, Clone)]
+pub struct Front {
+    router: Router,
+    traffic: Arc<Traffic>,
+}
+
+impl Front {
+    /// Puts the front before `router`; answers are counted in `traffic`.
+    pub fn new(router: Router, traffic: Arc<Traffic>) -> Self {
+        Self { router, traffic }
+    }
+
+    /// Answers one request. Never fails: a panic becomes a 500 with an id that the log names too.
+    pub async fn answer<B>(&self, mut request: Request<B>, from: SocketAddr) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let started = clock::monotonic();
+        let kind = Kind::of(request.uri().path());
+        let wants_page = kind == Kind::Page && accepts_html(request.headers());
+        let mut response = if announces_too_much(request.headers()) {
+            too_large()
+        } else {
+            request.extensions_mut().insert(Client(from.ip()));
+            let work = self.router.clone().call(request);
+            match AssertUnwindSafe(work).catch_unwind().await {
+                Ok(answered) => answered.unwrap_or_else(|never: Infallible| match never {}),
+                Err(_) => internal(),
+            }
+        };
+        if wants_page {
+            response = as_page(response);
+        }
+        protect(response.headers_mut());
+        if kind != Kind::Health {
+            self.traffic.count(started.elapsed());
+        }
+        response
+    }
+}
+
+/// What sort of route a path belongs to; decides the form of errors and whether it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Health,
+    Data,
+    Page,
+}
+
+impl Kind {
+    fn of(path: &str) -> Self {
+        match path {
+            "/health" | "/livez" | "/readyz" => Self::Health,
+            "/cache-stats" | "/clear-cache" | "/ws" => Self::Data,
+            _ if path.starts_with("/api/") || path.starts_with("/admin/cache/") => Self::Data,
+            _ => Self::Page,
+        }
+    }
+}
+
+/// A 500 with a fresh incident id. The panic's own text went to standard error by
+/// Rust's hook; the line here ties it to the id that the client holds.
+fn internal() -> Response {
+    let incident = format!("{:016x}", rand::random::<u64>());
+    tracing::error!(request_id = %incident, "a handler panicked");
+    Problem::internal(incident).into_response()
+}
+
+fn too_large() -> Response {
+    // The body will not be read, so the connection cannot be used again.
+    Problem::body_too_large(MAX_BODY_BYTES)
+        .with(header::CONNECTION, HeaderValue::from_static("close"))
+        .into_response()
+}
+
+fn announces_too_much(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
+        .is_some_and(|length| length > MAX_BODY_BYTES as u64)
+}
+
+fn accepts_html(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ACCEPT).iter().any(|accept| {
+        accept.to_str().is_ok_and(|accept| accept.to_ascii_lowercase().contains("text/html"))
+    })
+}
+
+/// The same error as a page, its headers kept; answers that are no problem pass.
+fn as_page(response: Response) -> Response {
+    let Some(told) = response.extensions().get::<Told>() else {
+        return response;
+    };
+    let mut shown = page::error(response.status(), told);
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
+            shown.headers_mut().insert(name, value.clone());
+        }
+    }
+    shown
+}
+
+fn protect(headers: &mut HeaderMap) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    headers.insert(header::REFERRER_POLICY, NO_REFERRER);
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, SAME_ORIGIN);
+    let is_html = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if is_html {
+        headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
+        headers.insert(CROSS_ORIGIN_OPENER_POLICY, SAME_ORIGIN);
+    }
+}
+
+/// Reads a request's body to its end and forgets it, so that the connection stays
+/// usable; more than [`MAX_BODY_BYTES`] or too slow is the client's error.
+pub(crate) async fn drain(body: Body) -> Result<(), Problem> {
+    /// Long enough for a slow phone to send 64 KiB, short enough for a drip not to stay.
+    const BODY_DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
+    if body.is_end_stream() {
+        return Ok(());
+    }
+    match tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, MAX_BODY_BYTES)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) => Err(Problem::body_too_large(MAX_BODY_BYTES)
+            .with(header::CONNECTION, HeaderValue::from_static("close"))),
+        Err(_) => Err(Problem::body_too_slow()
+            .with(header::CONNECTION, HeaderValue::from_static("close"))),
+    }
+}
+
+/// What the router says to an unknown address.
+pub(crate) async fn not_found() -> Problem {
+    Problem::not_found()
+}
+
+/// What the router says to a method that an address does not offer.
+pub(crate) async fn method_not_allowed() -> Problem {
+    Problem::method_not_allowed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 1))
+    }
+
+    fn front() -> Front {
+        let router = Router::new()
+            .route("/api/panic", axum::routing::get(|| async { panic!("secret cause") }))
+            .fallback(not_found);
+        Front::new(router, Arc::default())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_hides_its_cause() {
+        let request = Request::get("/api/panic").body(Body::empty()).unwrap();
+        let response = front().answer(request, local()).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+        let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(body.contains("request_id") && !body.contains("secret cause"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn health_routes_are_not_counted() {
+        let front = front();
+        for path in ["/health", "/livez", "/readyz", "/elsewhere"] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            front.answer(request, local()).await;
+        }
+        assert_eq!(front.traffic.reading().answers, 1);
+    }
+}

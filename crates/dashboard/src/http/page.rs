@@ -1,0 +1,216 @@
+//! `/`: the page, rendered with the numbers in it, so that it says something without a script.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+
+use crate::clock;
+use crate::market::figure::{Figure, Group, Reason, Source};
+use crate::market::summary::{Origin, Summary};
+use crate::market::symbol::Symbol;
+
+use super::Site;
+use super::assets;
+use super::numbers::{self, NOTHING};
+use super::problem::Told;
+use super::shown::{Shown, words};
+
+/// Modules that the page's script imports; named so that they load in one go.
+const MODULES: [&str; 7] = [
+    "cards.js",
+    "format.js",
+    "freshness.js",
+    "gauge.js",
+    "link.js",
+    "sources.js",
+    "trail.js",
+];
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page {
+    edition: &'static str,
+    modules: [&'static str; 7],
+    reasons: String,
+    is_simulated: bool,
+    updated: String,
+    updated_age: String,
+    market_cap: Shown,
+    market_cap_change: Shown,
+    volume: Shown,
+    btc_share: Shown,
+    eth_share: Shown,
+    btc_width: f64,
+    eth_width: f64,
+    market_why: String,
+    coins: Vec<Coin>,
+    coin_names: String,
+    coins_why: String,
+    fng: Shown,
+    fng_label: Shown,
+    fng_words: String,
+    fng_marker: String,
+    rsi: Shown,
+    rsi_word: &'static str,
+    rsi_words: String,
+    rsi_marker: String,
+    sources: Vec<SourceLine>,
+}
+
+struct Coin {
+    code: &'static str,
+    name: &'static str,
+    ticker: String,
+    initial: char,
+    price: Shown,
+    change: Shown,
+}
+
+struct SourceLine {
+    name: &'static str,
+    what: &'static str,
+    figures: String,
+    status: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    edition: &'static str,
+    status: u16,
+    title: &'a str,
+    detail: &'a str,
+    incident: Option<&'a str>,
+}
+
+/// `GET /`.
+pub(crate) async fn index(State(site): State<Site>) -> Response {
+    let answer = site.service.fetch_dashboard_summary().await;
+    let html = render(&answer.summary, &site.config.symbols, clock::now());
+    as_html(StatusCode::OK, html)
+}
+
+/// What a problem says, as a page for people.
+pub(crate) fn error(status: StatusCode, told: &Told) -> Response {
+    let page = ErrorPage {
+        edition: assets::edition(),
+        status: status.as_u16(),
+        title: told.title,
+        detail: &told.detail,
+        incident: told.incident.as_deref(),
+    };
+    as_html(status, page.render().unwrap_or_default())
+}
+
+fn as_html(status: StatusCode, html: String) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    (status, headers, html).into_response()
+}
+
+fn render(summary: &Summary, symbols: &[Symbol], now: Timestamp) -> String {
+    let show = |figure, form| Shown::of(summary, figure, form, now);
+    let coins: Vec<Coin> = symbols.iter().map(|symbol| coin(summary, *symbol, now)).collect();
+    let names: Vec<&str> = coins.iter().map(|coin| coin.price.name.as_str()).collect();
+    let coin_names = names.join(" ");
+    let market_cap = show(Figure::MarketCap, numbers::compact);
+    let volume = show(Figure::Volume24h, numbers::compact);
+    let btc_share = show(Figure::BtcShare, numbers::share);
+    let eth_share = show(Figure::EthShare, numbers::share);
+    let fng = show(Figure::FearGreed, |value| format!("{value:.0}"));
+    let fng_label = show(Figure::FearGreedLabel, |value| value.to_string());
+    let rsi = show(Figure::BtcRsi14, numbers::decimal);
+    let rsi_word = rsi.number.map_or(NOTHING, numbers::rsi_word);
+    let page = Page {
+        edition: assets::edition(),
+        modules: MODULES,
+        reasons: reasons(),
+        is_simulated: summary.origin() == Origin::Simulated,
+        updated: summary.last_updated().to_string(),
+        updated_age: format!("{} ago", super::shown::age_at(summary.last_updated(), now)),
+        market_cap_change: show(Figure::MarketCapChange24h, numbers::percent),
+        btc_width: btc_share.number.unwrap_or(0.0),
+        eth_width: eth_share.number.unwrap_or(0.0),
+        market_why: first_why([&market_cap, &volume, &btc_share]),
+        coins_why: first_why(coins.iter().map(|coin| &coin.price)),
+        fng_words: format!("Fear and Greed Index: {}, {}", fng.text, fng_label.text),
+        fng_marker: marker(fng.number),
+        rsi_words: format!("Bitcoin RSI 14: {}, {rsi_word}", rsi.text),
+        rsi_marker: marker(rsi.number),
+        sources: Group::ALL.into_iter().map(|group| source_line(summary, group)).collect(),
+        market_cap,
+        volume,
+        btc_share,
+        eth_share,
+        coins,
+        coin_names,
+        fng,
+        fng_label,
+        rsi,
+        rsi_word,
+    };
+    page.render().expect("writing to a String does not fail, and the template calls nothing that does")
+}
+
+fn coin(summary: &Summary, symbol: Symbol, now: Timestamp) -> Coin {
+    let ticker = symbol.code().to_ascii_uppercase();
+    Coin {
+        code: symbol.code(),
+        name: symbol.name(),
+        initial: ticker.chars().next().unwrap_or('?'),
+        ticker,
+        price: Shown::of(summary, Figure::Price(symbol), numbers::price, now),
+        change: Shown::of(summary, Figure::Change24h(symbol), numbers::percent, now),
+    }
+}
+
+/// A source is as good as the worst of its figures.
+fn source_line(summary: &Summary, group: Group) -> SourceLine {
+    let of_group = || summary.readings().iter().filter(|reading| reading.figure.group() == group);
+    let figures: Vec<String> = of_group().map(|reading| reading.figure.name()).collect();
+    let has = |status| of_group().any(|reading| reading.state.status() == status);
+    let status = ["missing", "stale"].into_iter().find(|bad| has(*bad)).unwrap_or("fresh");
+    let what = match group {
+        Group::Prices => "prices, 24 h",
+        Group::Candles => "daily candles",
+        Group::Global => "market, dominance",
+        Group::FearGreed => "mood",
+    };
+    let name = match group.source() {
+        Source::Binance => "Binance",
+        Source::CoinGecko => "CoinGecko",
+        Source::AlternativeMe => "alternative.me",
+    };
+    SourceLine { name, what, figures: figures.join(" "), status }
+}
+
+fn first_why<'a>(shown: impl IntoIterator<Item = &'a Shown>) -> String {
+    shown
+        .into_iter()
+        .find(|shown| !shown.why.is_empty())
+        .map(|shown| shown.why.clone())
+        .unwrap_or_default()
+}
+
+/// Where the marker of a gauge from 0 to 100 stands. The text is numbers of ours
+/// only, which is why the template may take it as it is.
+fn marker(value: Option<f64>) -> String {
+    match value {
+        Some(value) => format!("transform=\"rotate({:.1} 100 100)\"", value * 1.8),
+        None => "visibility=\"hidden\"".to_owned(),
+    }
+}
+
+/// The words for reason codes, for the page's script: one list for both sides.
+fn reasons() -> String {
+    let said: serde_json::Map<String, serde_json::Value> = super::shown::REASONS
+        .into_iter()
+        .map(|reason| (reason.code().to_owned(), words(reason).into()))
+        .collect();
+    serde_json::Value::Object(said).to_string()
+}

@@ -1,0 +1,129 @@
+//! One figure as the page shows it: its text, its age, and why it is not newer.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::market::figure::{Figure, Reason, State, Value};
+use crate::market::summary::{Origin, Summary};
+
+use super::numbers::{self, NOTHING};
+
+/// A figure, ready for the template.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// Its name in the JSON.
+    pub(crate) name: String,
+    /// The number behind the text, if it is one.
+    pub(crate) number: Option<f64>,
+    /// What is read.
+    pub(crate) text: String,
+    /// `up`, `down` or `flat`, for figures that are a change.
+    pub(crate) way: &'static str,
+    /// `fresh`, `stale` or `missing`.
+    pub(crate) status: &'static str,
+    /// When the source says it was so; RFC 3339 or empty.
+    pub(crate) moment: String,
+    /// Age and state in words.
+    pub(crate) mark: String,
+    /// What the pointer is told.
+    pub(crate) title: String,
+    /// Why it is stale or missing; empty if it is neither.
+    pub(crate) why: String,
+}
+
+impl Shown {
+    /// `form` writes a number; a text is shown as it was received.
+    pub(crate) fn of(
+        summary: &Summary,
+        figure: Figure,
+        form: impl Fn(f64) -> String,
+        now: Timestamp,
+    ) -> Self {
+        let state = summary.state(figure).unwrap_or(&State::Missing(Reason::NotAskedYet));
+        let sample = state.sample();
+        let number = match sample.map(|sample| &sample.value) {
+            Some(Value::Number(number)) => Some(*number),
+            Some(Value::Whole(number)) => Some(f64::from(*number)),
+            Some(Value::Text(_)) | None => None,
+        };
+        let text = match (number, sample.map(|sample| &sample.value)) {
+            (Some(number), _) => form(number),
+            (None, Some(Value::Text(text))) => text.clone(),
+            (None, _) => NOTHING.to_owned(),
+        };
+        let age = sample.map(|sample| age_at(sample.observed_at, now)).unwrap_or_default();
+        let source = match summary.origin() {
+            Origin::Live => figure.group().source().name(),
+            Origin::Simulated => "simulated",
+        };
+        let why = state.reason().map(|reason| format!("{source}: {}", words(reason)));
+        Self {
+            name: figure.name(),
+            way: number.map_or("flat", numbers::direction),
+            number,
+            text,
+            status: state.status(),
+            moment: sample.map(|sample| sample.observed_at.to_string()).unwrap_or_default(),
+            mark: match state {
+                State::Fresh(_) => format!("{age} ago"),
+                State::Stale(..) => format!("stale {age}"),
+                State::Missing(_) => "missing".to_owned(),
+            },
+            title: why.clone().unwrap_or_else(|| format!("Source: {source}")),
+            why: why.unwrap_or_default(),
+        }
+    }
+}
+
+/// The age of `moment`; a source's clock may run ahead of ours, which is no age.
+pub(crate) fn age_at(moment: Timestamp, now: Timestamp) -> String {
+    let millis = now.as_millisecond() - moment.as_millisecond();
+    numbers::age(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
+}
+
+/// Every reason; one that is added and forgotten here is shown by its code.
+pub(crate) const REASONS: [Reason; 18] = [
+    Reason::NotAskedYet,
+    Reason::TimedOut,
+    Reason::NotReachable,
+    Reason::RateLimited,
+    Reason::CoolingDown,
+    Reason::BreakerOpen,
+    Reason::Refused,
+    Reason::ServerFailed,
+    Reason::Redirected,
+    Reason::TooLarge,
+    Reason::NotDecodable,
+    Reason::OutOfRange,
+    Reason::NotInAnswer,
+    Reason::TooFewBars,
+    Reason::BarsBroken,
+    Reason::FlatWindow,
+    Reason::TooOld,
+    Reason::Failed,
+];
+
+/// A reason, for people.
+pub(crate) fn words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NotAskedYet => "not asked yet",
+        Reason::TimedOut => "no answer in time",
+        Reason::NotReachable => "not reachable",
+        Reason::RateLimited => "asked us to slow down",
+        Reason::CoolingDown => "left alone for a while, as it asked",
+        Reason::BreakerOpen => "left alone after repeated failures",
+        Reason::Refused => "refused the request",
+        Reason::ServerFailed => "failed on its side",
+        Reason::Redirected => "sent us elsewhere",
+        Reason::TooLarge => "answer too large",
+        Reason::NotDecodable => "answer not understood",
+        Reason::OutOfRange => "answer out of range",
+        Reason::NotInAnswer => "not in the answer",
+        Reason::TooFewBars => "too few closed bars",
+        Reason::BarsBroken => "bars with gaps",
+        Reason::FlatWindow => "price did not move",
+        Reason::TooOld => "not renewed in time",
+        Reason::Failed => "failed",
+    }
+}

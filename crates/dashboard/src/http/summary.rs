@@ -1,0 +1,119 @@
+//! The summary: cached, and on demand.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::clock;
+use crate::market::answer::{Answer, Refreshed, Tier};
+
+use super::problem::Problem;
+use super::{Site, etag, front};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PUBLIC: HeaderValue =
+    HeaderValue::from_static("public, max-age=5, stale-while-revalidate=30, stale-if-error=300");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+
+/// When `/cached` was declared old (RFC 9745).
+const DEPRECATED: HeaderValue = HeaderValue::from_static("@1795305600");
+const SUCCESSOR: HeaderValue =
+    HeaderValue::from_static("</api/crypto/dashboard-summary>; rel=\"successor-version\"");
+
+/// `GET /api/crypto/dashboard-summary`.
+pub(crate) async fn current(State(site): State<Site>, headers: HeaderMap) -> Response {
+    let answer = site.service.fetch_dashboard_summary().await;
+    cacheable(&answer, &headers)
+}
+
+/// `GET /api/crypto/dashboard-summary/cached`: the same under its older name.
+pub(crate) async fn cached(site: State<Site>, headers: HeaderMap) -> Response {
+    let mut response = current(site, headers).await;
+    response.headers_mut().insert(DEPRECATION, DEPRECATED);
+    response.headers_mut().insert(header::LINK, SUCCESSOR);
+    response
+}
+
+/// `GET` or `POST /api/crypto/dashboard-summary/refresh`: a new round now, or the last
+/// one if that was less than ten seconds ago.
+pub(crate) async fn refresh(
+    State(site): State<Site>,
+    request: Request,
+) -> Result<Response, Problem> {
+    front::drain(request.into_body()).await?;
+    let answer = match site.service.refresh_dashboard_summary().await {
+        Refreshed::Ran(answer) => {
+            site.hub.publish("refresh", answer.summary.clone(), clock::now());
+            answer
+        }
+        Refreshed::Recent(answer) => answer,
+    };
+    let mut response = full(&answer);
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    Ok(response)
+}
+
+fn cacheable(answer: &Answer, request: &HeaderMap) -> Response {
+    let tag = tag(answer);
+    let is_known =
+        request.get(header::IF_NONE_MATCH).is_some_and(|sent| etag::matches(sent, &tag));
+    let mut response = if is_known { not_modified(answer) } else { full(answer) };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, PUBLIC);
+    headers.insert(
+        header::ETAG,
+        HeaderValue::from_str(&tag).expect("hexadecimal digits in quotes are visible ASCII"),
+    );
+    response
+}
+
+fn not_modified(answer: &Answer) -> Response {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    describe(answer, response.headers_mut());
+    response
+}
+
+fn full(answer: &Answer) -> Response {
+    let mut response = Response::new(answer.summary.body().into());
+    response.headers_mut().reserve(12);
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    describe(answer, response.headers_mut());
+    response
+}
+
+/// The version is the moment the summary was made, the same on every instance that
+/// serves it. Weak, because a proxy may compress.
+fn tag(answer: &Answer) -> String {
+    let made = answer.summary.last_updated().as_millisecond();
+    format!("W/\"{made:x}-{:x}\"", answer.summary.body().len())
+}
+
+fn describe(answer: &Answer, headers: &mut HeaderMap) {
+    headers.insert(header::AGE, HeaderValue::from(answer.age.as_secs()));
+    headers.insert(X_CACHE, HeaderValue::from_static(x_cache(answer)));
+    headers.insert(CACHE_STATUS, HeaderValue::from_static(cache_status(answer)));
+}
+
+fn x_cache(answer: &Answer) -> &'static str {
+    match (answer.tier, answer.is_stale) {
+        (Tier::Local | Tier::Store, false) => "HIT",
+        (Tier::Local | Tier::Store, true) => "STALE",
+        (Tier::Loader, _) => "MISS",
+        (Tier::Uncached, _) => "BYPASS",
+    }
+}
+
+/// RFC 9211; the tier nearest to the source is named first.
+fn cache_status(answer: &Answer) -> &'static str {
+    match (answer.tier, answer.is_stale) {
+        (Tier::Local, false) => "l1; hit",
+        (Tier::Local, true) => "l1; hit; ttl=-1",
+        (Tier::Store, false) => "l2; hit, l1; fwd=miss",
+        (Tier::Store, true) => "l2; hit; ttl=-1, l1; fwd=miss",
+        (Tier::Loader, _) => "l1; fwd=miss; stored",
+        (Tier::Uncached, _) => "l1; fwd=bypass",
+    }
+}
