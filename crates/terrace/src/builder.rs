@@ -1,0 +1,248 @@
+//! Collects the parts of a cache and checks them.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    cache::Cache,
+    clock::Clock,
+    codec::{Codec, Postcard},
+    core::{Core, Weigher},
+    error::Error,
+    flight::Flights,
+    gate::Gate,
+    key::check_name,
+    listen,
+    local::{Bound, Local, Policy},
+    options::{EntryOptions, check_span},
+    pending::Pending,
+    remote::{Remote, RemoteParts},
+    stats::Counters,
+    store::Store,
+};
+
+const DEFAULT_CAPACITY: u64 = 10_000;
+const MAX_CAPACITY: u64 = 1 << 40;
+const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_millis(100);
+const DEFAULT_MAX_VALUE_BYTES: usize = 1 << 20;
+/// Redis holds at most 512 MiB under a key.
+const MAX_MAX_VALUE_BYTES: usize = 256 << 20;
+/// What a `set` may lose between its two round trips to scheduling.
+const SET_MARGIN: Duration = Duration::from_secs(1);
+
+/// Collects the parts of a [`Cache`]. Nothing is checked before
+/// [`build`](Self::build), and everything is checked there.
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder<V> {
+    name: String,
+    policy: Policy,
+    bound: Bound,
+    weigher: Option<Weigher<V>>,
+    local_ttl: Option<Duration>,
+    defaults: EntryOptions,
+    store: Option<(Arc<dyn Store>, Arc<dyn Codec<V>>)>,
+    store_timeout: Duration,
+    schema: u32,
+    max_value_bytes: usize,
+    clock: Clock,
+}
+
+impl<V: Send + Sync + 'static> Builder<V> {
+    pub(crate) fn new(name: String) -> Self {
+        Self {
+            name,
+            policy: Policy::default(),
+            bound: Bound::Entries(DEFAULT_CAPACITY),
+            weigher: None,
+            local_ttl: None,
+            defaults: EntryOptions::default(),
+            store: None,
+            store_timeout: DEFAULT_STORE_TIMEOUT,
+            schema: 0,
+            max_value_bytes: DEFAULT_MAX_VALUE_BYTES,
+            clock: Clock::default(),
+        }
+    }
+
+    /// Which entries L1 keeps when it is full. Default: [`Policy::default`].
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How many entries L1 may hold. Default: 10,000.
+    pub fn capacity(mut self, entries: u64) -> Self {
+        self.bound = Bound::Entries(entries);
+        self.weigher = None;
+        self
+    }
+
+    /// Bounds L1 by the sum of weights instead: bytes, as a rule. A weight of 0
+    /// counts as 1; an entry that weighs more than `total` is not kept.
+    pub fn weighed_capacity(
+        mut self,
+        total: u64,
+        weigher: impl Fn(&str, &V) -> u32 + Send + Sync + 'static,
+    ) -> Self {
+        self.bound = Bound::Weight(total);
+        self.weigher = Some(Box::new(weigher));
+        self
+    }
+
+    /// The longest stay in L1, whatever life an entry has left. Default: none.
+    pub fn local_ttl(mut self, longest: Duration) -> Self {
+        self.local_ttl = Some(longest);
+        self
+    }
+
+    /// What entries get whose call says nothing else.
+    pub fn defaults(mut self, options: EntryOptions) -> Self {
+        self.defaults = options;
+        self
+    }
+
+    /// Puts a shared store behind L1; values are encoded with [`Postcard`].
+    pub fn store(self, store: impl Store) -> Self
+    where
+        Postcard: Codec<V>,
+    {
+        self.store_with(store, Postcard)
+    }
+
+    /// Puts a shared store behind L1; values are encoded with `codec`.
+    pub fn store_with(mut self, store: impl Store, codec: impl Codec<V>) -> Self {
+        self.store = Some((Arc::new(store), Arc::new(codec)));
+        self
+    }
+
+    /// The deadline of a store call, the wait for a connection included, and of
+    /// all the calls that one read waits for together. Default: 100 ms.
+    pub fn store_timeout(mut self, limit: Duration) -> Self {
+        self.store_timeout = limit;
+        self
+    }
+
+    /// Number of the value's shape in the store. Raise it when the type changes:
+    /// older values are then misses and get replaced, and an older program leaves
+    /// newer ones alone. Default: 0.
+    pub fn schema(mut self, number: u32) -> Self {
+        self.schema = number;
+        self
+    }
+
+    /// The largest encoded value that the store gets, or is asked for. Default: 1 MiB.
+    pub fn max_value_bytes(mut self, limit: usize) -> Self {
+        self.max_value_bytes = limit;
+        self
+    }
+
+    /// The time source; tests bring their own. Default: the system's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Checks everything and builds. Does not wait for the store.
+    ///
+    /// # Errors
+    ///
+    /// [`is_config`](Error::is_config): a setting out of range, a name that is
+    /// not 1 to 32 of `a-z 0-9 _ -`, no Tokio runtime around a cache with a store, or
+    /// a store that serves a cache of this name already (two in one process would
+    /// not hear of each other's writes: clone the handle instead).
+    ///
+    /// ```
+    /// # use terrace::Cache;
+    /// assert!(Cache::<u8>::builder("Bad Name").build().unwrap_err().is_config());
+    /// assert!(Cache::<u8>::builder("none").capacity(0).build().unwrap_err().is_config());
+    /// ```
+    pub fn build(self) -> Result<Cache<V>, Error> {
+        self.check()?;
+        let name: Arc<str> = Arc::from(self.name);
+        let counters = Arc::new(Counters::default());
+        let remote = match self.store {
+            None => None,
+            Some((store, codec)) => {
+                let parts = RemoteParts {
+                    store,
+                    codec,
+                    cache: Arc::clone(&name),
+                    schema: self.schema,
+                    deadline: self.store_timeout,
+                    max_value_bytes: self.max_value_bytes,
+                    clock: self.clock.clone(),
+                    counters: Arc::clone(&counters),
+                };
+                Some(Remote::new(parts).ok_or_else(|| {
+                    Error::config(format!("cache {name:?}: its store has one of this name"))
+                })?)
+            }
+        };
+        let local = Arc::new(Local::new(self.policy, self.bound, self.local_ttl));
+        let core = Arc::new(Core {
+            name,
+            gate: Arc::new(Gate::new(Arc::clone(&local))),
+            local,
+            flights: Arc::new(Flights::default()),
+            remote,
+            pending: Pending::default(),
+            clock: self.clock,
+            counters,
+            defaults: self.defaults,
+            longest_stay: self.local_ttl,
+            bound: self.bound,
+            weigher: self.weigher,
+            set_hold: self.store_timeout * 2 + SET_MARGIN,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            shut: Mutex::new(None),
+        });
+        if core.remote.is_some() {
+            listen::start(&core);
+        }
+        Ok(Cache::over(core))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        check_name("cache name", &self.name)?;
+        self.defaults.check()?;
+        let capacity = self.bound.limit();
+        if !(1..=MAX_CAPACITY).contains(&capacity) {
+            return Err(Error::config(format!(
+                "capacity of {capacity}: 1 to {MAX_CAPACITY}"
+            )));
+        }
+        if let Some(longest) = self.local_ttl {
+            check_span("local_ttl", longest, Duration::from_millis(1))?;
+        }
+        check_span(
+            "store_timeout",
+            self.store_timeout,
+            Duration::from_millis(1),
+        )?;
+        if !(1..=MAX_MAX_VALUE_BYTES).contains(&self.max_value_bytes) {
+            let limit = self.max_value_bytes;
+            return Err(Error::config(format!(
+                "max_value_bytes of {limit}: 1 to {MAX_MAX_VALUE_BYTES}"
+            )));
+        }
+        if self.store.is_some() && tokio::runtime::Handle::try_current().is_err() {
+            return Err(Error::config("a cache with a store: no Tokio runtime here"));
+        }
+        Ok(())
+    }
+}
+
+impl<V> fmt::Debug for Builder<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("policy", &self.policy)
+            .field("bound", &self.bound)
+            .field("defaults", &self.defaults)
+            .field("store", &self.store.as_ref().map(|(store, _)| store))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,177 @@
+//! A value with its times. The only place that decides freshness.
+
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+
+use crate::{clock::Moment, options::Life};
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// L1, in this process.
+    Local,
+    /// L2, the shared store.
+    Store,
+    /// A load.
+    Loader,
+}
+
+/// What may be done with a record at a given moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    Fresh,
+    /// Stale, to be served at once while one load runs behind.
+    Revalidate,
+    /// Stale, to be served only if the load fails.
+    OnError,
+    Expired,
+}
+
+/// A value as L1 holds it.
+///
+/// Times are milliseconds from `born` in 32 bits (49 days): L1 may forget
+/// earlier than the options say, never later.
+pub(crate) struct Record<V> {
+    value: V,
+    born: Moment,
+    fresh: u32,
+    revalidate: u32,
+    on_error: u32,
+    /// Invariant: at most the life's total. Promotion from L2 does not lengthen it.
+    leaves: u32,
+    weight: u32,
+}
+
+impl<V> Record<V> {
+    pub(crate) fn new(value: V, life: Life, born: Moment) -> Self {
+        Self {
+            value,
+            born,
+            fresh: to_u32(life.fresh),
+            revalidate: to_u32(life.revalidate),
+            on_error: to_u32(life.on_error),
+            leaves: to_u32(life.total()),
+            weight: 1,
+        }
+    }
+
+    /// Puts the record under L1's own rules as it enters at `now`.
+    pub(crate) fn enter(&mut self, now: Moment, longest_stay: Option<Duration>, weight: u32) {
+        self.weight = weight;
+        if let Some(stay) = longest_stay {
+            let stay = u64::try_from(stay.as_millis()).unwrap_or(u64::MAX);
+            let leaves = now.millis_since(self.born).saturating_add(stay);
+            self.leaves = self.leaves.min(to_u32(leaves));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn freshness(&self, now: Moment) -> Freshness {
+        let age = now.millis_since(self.born);
+        if age >= u64::from(self.leaves) {
+            return Freshness::Expired;
+        }
+        let Some(stale_for) = age.checked_sub(u64::from(self.fresh)) else {
+            return Freshness::Fresh;
+        };
+        if stale_for < u64::from(self.revalidate) {
+            Freshness::Revalidate
+        } else if stale_for < u64::from(self.on_error) {
+            Freshness::OnError
+        } else {
+            Freshness::Expired
+        }
+    }
+
+    pub(crate) fn value(&self) -> &V {
+        &self.value
+    }
+
+    pub(crate) fn weight(&self) -> u32 {
+        self.weight
+    }
+}
+
+fn to_u32(millis: u64) -> u32 {
+    u32::try_from(millis).unwrap_or(u32::MAX)
+}
+
+/// An answer: the value, and what is known about it.
+///
+/// Two words and cheap to clone; the value is shared, never copied. Age and
+/// staleness are those of the moment of the answer.
+///
+/// It dereferences to the value. Where the value has methods of the same names,
+/// go through [`value`](Self::value).
+pub struct Entry<V> {
+    record: Arc<Record<V>>,
+    age_millis: u32,
+    source: Source,
+    stale: bool,
+}
+
+impl<V> Entry<V> {
+    #[inline]
+    pub(crate) fn new(record: Arc<Record<V>>, source: Source, now: Moment) -> Self {
+        let stale = record.freshness(now) != Freshness::Fresh;
+        let age_millis = to_u32(now.millis_since(record.born));
+        Self {
+            record,
+            age_millis,
+            source,
+            stale,
+        }
+    }
+
+    /// The value itself.
+    pub fn value(&self) -> &V {
+        self.record.value()
+    }
+
+    /// How long before this answer the value was loaded or set, wherever that
+    /// was; in whole milliseconds.
+    pub fn age(&self) -> Duration {
+        Duration::from_millis(u64::from(self.age_millis))
+    }
+
+    /// Whether the ttl had passed, and a stale window was used.
+    pub fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// Where the answer came from.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    pub(crate) fn record(&self) -> &Arc<Record<V>> {
+        &self.record
+    }
+}
+
+impl<V> Clone for Entry<V> {
+    fn clone(&self) -> Self {
+        Self {
+            record: Arc::clone(&self.record),
+            ..*self
+        }
+    }
+}
+
+impl<V> Deref for Entry<V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        self.value()
+    }
+}
+
+impl<V: fmt::Debug> fmt::Debug for Entry<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("value", self.value())
+            .field("age", &self.age())
+            .field("source", &self.source)
+            .field("stale", &self.stale)
+            .finish()
+    }
+}

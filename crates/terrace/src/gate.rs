@@ -1,0 +1,217 @@
+//! Tickets and generations: what was begun before a change cannot become visible after it.
+//!
+//! Keys fall into stripes, each with a generation. Whoever is about to fetch a
+//! value takes a [`Ticket`] first; what he fetched is let in only while no
+//! generation of his stripe has passed since. A writer closes the stripe before
+//! he sends anything and opens it when the outcome is known; closing and opening
+//! both end a generation and empty the key. Two keys of one stripe refuse each
+//! other's inserts now and then, never more.
+//!
+//! The gate knows nothing of caches: it guards anything from which a key can be dropped.
+
+use std::{hash::BuildHasher, sync::Arc};
+
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Some 100 KiB a gate; two running writes out of 4,096 stripes seldom meet.
+const STRIPES: usize = 4_096;
+/// Waiters are woken by groups of stripes: few wait, and they look again.
+const WAKE_GROUPS: usize = 64;
+
+/// What stands behind a gate.
+pub(crate) trait Guarded {
+    fn drop_key(&self, key: &str);
+    fn drop_all(&self);
+}
+
+/// The generation in which something was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket {
+    generation: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Gate<G: Guarded> {
+    guarded: Arc<G>,
+    stripes: Box<[Mutex<Stripe>]>,
+    wakes: Box<[Notify]>,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Stripe {
+    generation: u64,
+    /// How many writers keep the stripe closed to publishes.
+    closed: u32,
+}
+
+impl Stripe {
+    fn ticket(&self) -> Ticket {
+        Ticket {
+            generation: self.generation,
+        }
+    }
+}
+
+impl<G: Guarded> Gate<G> {
+    pub(crate) fn new(guarded: Arc<G>) -> Self {
+        Self {
+            guarded,
+            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            wakes: (0..WAKE_GROUPS).map(|_| Notify::new()).collect(),
+            hasher: RandomState::default(),
+        }
+    }
+
+    /// To be taken before anything is asked of anybody.
+    pub(crate) fn ticket(&self, key: &str) -> Ticket {
+        self.stripes[self.stripe(key)].lock().ticket()
+    }
+
+    pub(crate) fn is_alive(&self, key: &str, ticket: Ticket) -> bool {
+        self.ticket(key) == ticket
+    }
+
+    /// Runs `insert` under the stripe's lock if the ticket is alive and no writer has closed the stripe.
+    pub(crate) fn publish(&self, key: &str, ticket: Ticket, insert: impl FnOnce(&G)) -> bool {
+        let stripe = self.stripes[self.stripe(key)].lock();
+        let admitted = stripe.ticket() == ticket && stripe.closed == 0;
+        if admitted {
+            insert(&self.guarded);
+        }
+        admitted
+    }
+
+    /// Drops the key and ends the generation.
+    pub(crate) fn void(&self, key: &str) {
+        let index = self.stripe(key);
+        self.turn(index, &mut self.stripes[index].lock(), Some(key));
+    }
+
+    /// Voids the key and closes its stripe to publishes until the guard is gone.
+    ///
+    /// With `held`, the ticket of work that goes on: if it was alive, the work
+    /// gets a new ticket, told to `renewed` under the same lock. If it was dead
+    /// it stays dead; renewing it would revive what somebody else has voided.
+    pub(crate) fn close(
+        self: &Arc<Self>,
+        key: &Arc<str>,
+        held: Option<Ticket>,
+        renewed: impl FnOnce(Ticket),
+    ) -> Closed<G> {
+        let index = self.stripe(key);
+        let mut stripe = self.stripes[index].lock();
+        let alive = held.is_none_or(|ticket| ticket == stripe.ticket());
+        stripe.closed += 1;
+        self.turn(index, &mut stripe, Some(key));
+        let ticket = alive.then(|| stripe.ticket());
+        if let Some(ticket) = ticket {
+            renewed(ticket);
+        }
+        Closed {
+            gate: Arc::clone(self),
+            stripe: index,
+            key: Some(Arc::clone(key)),
+            ticket,
+        }
+    }
+
+    /// Voids everything and closes every stripe until the guard is gone.
+    pub(crate) fn close_all(self: &Arc<Self>) -> ClosedAll<G> {
+        for (index, stripe) in self.stripes.iter().enumerate() {
+            let mut stripe = stripe.lock();
+            stripe.closed += 1;
+            self.turn(index, &mut stripe, None);
+        }
+        // Nothing can be inserted any more, so one sweep leaves nothing behind.
+        self.guarded.drop_all();
+        ClosedAll {
+            gate: Arc::clone(self),
+        }
+    }
+
+    /// Waits until the ticket is dead: for the state, not for the next signal,
+    /// which may have passed already.
+    pub(crate) async fn dead(&self, key: &str, ticket: Ticket) {
+        let wake = &self.wakes[self.stripe(key) % WAKE_GROUPS];
+        loop {
+            let woken = wake.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            if !self.is_alive(key, ticket) {
+                return;
+            }
+            woken.await;
+        }
+    }
+
+    /// Ends the stripe's generation, under its lock.
+    fn turn(&self, index: usize, stripe: &mut Stripe, key: Option<&str>) {
+        stripe.generation += 1;
+        if let Some(key) = key {
+            self.guarded.drop_key(key);
+        }
+        self.wakes[index % WAKE_GROUPS].notify_waiters();
+    }
+
+    fn stripe(&self, key: &str) -> usize {
+        let hash = self.hasher.hash_one(key);
+        usize::try_from(hash % STRIPES as u64).expect("less than the number of stripes")
+    }
+}
+
+/// A stripe closed by one writer. Dropping it opens the stripe with nothing in it.
+#[derive(Debug)]
+#[must_use = "the stripe opens when this is dropped"]
+pub(crate) struct Closed<G: Guarded> {
+    gate: Arc<Gate<G>>,
+    stripe: usize,
+    /// `None` once the stripe is open again.
+    key: Option<Arc<str>>,
+    /// `None`: dead from the start.
+    ticket: Option<Ticket>,
+}
+
+impl<G: Guarded> Closed<G> {
+    /// Opens the stripe and inserts, if nobody changed anything since it was
+    /// closed. The generation ends either way, under the same lock.
+    pub(crate) fn open_with(mut self, insert: impl FnOnce(&G)) {
+        self.open(insert);
+    }
+
+    fn open(&mut self, insert: impl FnOnce(&G)) {
+        let Some(key) = self.key.take() else { return };
+        let mut stripe = self.gate.stripes[self.stripe].lock();
+        let undisturbed = self.ticket == Some(stripe.ticket()) && stripe.closed == 1;
+        stripe.closed -= 1;
+        self.gate.turn(self.stripe, &mut stripe, Some(&key));
+        if undisturbed {
+            insert(&self.gate.guarded);
+        }
+    }
+}
+
+impl<G: Guarded> Drop for Closed<G> {
+    fn drop(&mut self) {
+        self.open(|_| ());
+    }
+}
+
+/// Every stripe closed. Dropping it opens them.
+#[derive(Debug)]
+#[must_use = "the stripes open when this is dropped"]
+pub(crate) struct ClosedAll<G: Guarded> {
+    gate: Arc<Gate<G>>,
+}
+
+impl<G: Guarded> Drop for ClosedAll<G> {
+    fn drop(&mut self) {
+        for (index, stripe) in self.gate.stripes.iter().enumerate() {
+            let mut stripe = stripe.lock();
+            stripe.closed -= 1;
+            self.gate.turn(index, &mut stripe, None);
+        }
+    }
+}

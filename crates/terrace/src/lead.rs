@@ -1,0 +1,390 @@
+//! What the leader of a flight does: find, load, keep.
+//!
+//! 1. **Find.** It asks L2, then for the lease; another process may be loading,
+//!    and then it waits for him.
+//! 2. **Load.** Under its deadline, a panic caught.
+//! 3. **Keep.** Everybody is answered, and the fill goes on in the flight, which
+//!    can be joined until L1 has the value.
+//!
+//! # What looks odd, and is meant
+//!
+//! A flight that waits for another process starts over with a new ticket when its
+//! own dies: it has read nothing yet, and its old ticket would refuse whatever it
+//! finds. A flight that has begun to load never does (protocol rule C15).
+//!
+//! A read whose first call to the store failed asks it nothing more: one fault
+//! costs one deadline.
+
+use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use tokio::time::timeout;
+
+use crate::{
+    clock::Moment,
+    core::{Core, Outcome},
+    entry::{Entry, Freshness, Record, Source},
+    envelope::Token,
+    error::{BoxError, Error},
+    flight::{Flight, Passenger},
+    gate::Ticket,
+    options::{EntryOptions, Loaded},
+    remote::{Found, Leased, Received, Remote},
+    stats::count,
+    trail::Trail,
+    write,
+};
+
+/// First and longest pause between two questions for a lease that somebody else
+/// holds. A local change of the key ends a pause at once.
+const FIRST_POLL: Duration = Duration::from_millis(5);
+const LONGEST_POLL: Duration = Duration::from_millis(100);
+
+/// A load, ready to run. It has not been polled.
+pub(crate) type Load<V> = Pin<Box<dyn Future<Output = Result<Loaded<V>, BoxError>> + Send>>;
+
+/// What a leader sets out to do.
+pub(crate) struct Job<V> {
+    pub(crate) key: Arc<str>,
+    pub(crate) options: EntryOptions,
+    pub(crate) load: Load<V>,
+}
+
+/// Why a flight was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Nothing usable in L1: any fresh value will do.
+    Miss,
+    /// A stale value was served: a fresh one will do, nobody waits.
+    Behind,
+    /// The caller wants a new load, whatever is there.
+    Anew,
+}
+
+pub(crate) fn launch<V: Send + Sync + 'static>(
+    core: &Arc<Core<V>>,
+    job: Job<V>,
+    flight: Flight<Ticket, Outcome<V>>,
+    ticket: Ticket,
+    purpose: Purpose,
+) -> (Arc<str>, Passenger<Outcome<V>>) {
+    let (key, passenger) = (Arc::clone(&job.key), flight.passenger());
+    let leader = Leader {
+        core: Arc::clone(core),
+        trail: Trail::of_caller().step(core.id(), &key),
+        key: job.key,
+        options: job.options,
+        flight,
+        ticket,
+        adopts: purpose != Purpose::Anew,
+        waits: purpose != Purpose::Behind,
+        is_miss: purpose == Purpose::Miss,
+        fallback: None,
+    };
+    let stop = core.stop.clone();
+    core.tasks
+        .spawn(async move { stop.run_until_cancelled(leader.run(job.load)).await });
+    (key, passenger)
+}
+
+/// Lets a value that L2 handed over into L1, if the ticket allows; it is an
+/// answer either way: who asks now overlaps whatever voided it.
+pub(crate) fn adopt<V: Send + Sync + 'static>(
+    core: &Core<V>,
+    key: &Arc<str>,
+    ticket: Ticket,
+    received: Received<V>,
+) -> Entry<V> {
+    let record = core.hold(key, received.record);
+    write::publish(core, key, ticket, &record);
+    tracing::debug!(target: "terrace::walk", cache = %core.name, key = &**key, "L2 hit");
+    Entry::new(record, Source::Store, core.clock.now())
+}
+
+/// What the leader may do with the value it loads.
+#[derive(Clone, Copy, Debug)]
+enum Standing {
+    /// There is no L2.
+    Alone,
+    /// The cluster's one load of this key is ours to store.
+    Leased(Token),
+    /// L2 is not to be written to: it failed, or a newer version owns the slot.
+    Unleased,
+    /// A write of this key has an unknown outcome: nothing is kept.
+    Pending,
+}
+
+/// What a look into L2 leaves to do.
+enum Next {
+    Answered,
+    Replace(Option<Token>),
+    Unleased,
+}
+
+/// The task that leads a flight.
+struct Leader<V: Send + Sync + 'static> {
+    core: Arc<Core<V>>,
+    key: Arc<str>,
+    options: EntryOptions,
+    flight: Flight<Ticket, Outcome<V>>,
+    ticket: Ticket,
+    trail: Trail,
+    /// Whether a fresh value in L2 ends the flight.
+    adopts: bool,
+    /// Whether it waits for another process that holds the lease.
+    waits: bool,
+    is_miss: bool,
+    /// A stale value that may stand in if the load fails, and where it was.
+    fallback: Option<(Arc<Record<V>>, Source)>,
+}
+
+impl<V: Send + Sync + 'static> Leader<V> {
+    async fn run(mut self, load: Load<V>) {
+        let Some(standing) = self.standing().await else {
+            return;
+        };
+        match self.load(load).await {
+            Ok(loaded) => self.keep(loaded, standing).await,
+            Err(error) => self.fail(error, standing).await,
+        }
+    }
+
+    /// Asks the tiers. `None`: everybody has been answered, or nobody waits.
+    async fn standing(&mut self) -> Option<Standing> {
+        if self.look_again() {
+            return None;
+        }
+        let core = Arc::clone(&self.core);
+        let Some(remote) = &core.remote else {
+            return Some(Standing::Alone);
+        };
+        if core.pending.has(&self.key) {
+            return Some(Standing::Pending);
+        }
+        let until = remote.patience();
+        let mut refuse = None;
+        if !(self.is_miss && remote.expects_nothing()) {
+            let found = remote.get(&self.key, until).await;
+            match self.sort(found) {
+                Next::Answered => return None,
+                Next::Replace(token) => refuse = token,
+                Next::Unleased => return Some(self.unleased()),
+            }
+        }
+        // What is found from here on was stored after the caller asked.
+        self.adopts = true;
+        self.lease(remote, refuse, until).await
+    }
+
+    /// L1 may have got the value between the caller's look and his flight.
+    fn look_again(&mut self) -> bool {
+        let Some(record) = self.core.local.get(&self.key) else {
+            return false;
+        };
+        let now = self.core.clock.now();
+        match record.freshness(now) {
+            Freshness::Fresh if self.adopts => {
+                self.flight.land(Ok(Entry::new(record, Source::Local, now)));
+                return true;
+            }
+            Freshness::Expired => {}
+            _ => self.fallback = Some((record, Source::Local)),
+        }
+        false
+    }
+
+    fn sort(&mut self, found: Found<V>) -> Next {
+        let received = match found {
+            Found::Value(received) => received,
+            Found::Nothing(token) => return Next::Replace(token),
+            Found::NotOurs | Found::Failed => return Next::Unleased,
+        };
+        let token = received.token;
+        let core = Arc::clone(&self.core);
+        match received.record.freshness(core.clock.now()) {
+            Freshness::Fresh if self.adopts => {
+                let entry = adopt(&core, &self.key, self.ticket, received);
+                self.flight.land(Ok(entry));
+                return Next::Answered;
+            }
+            // Serve it, and go on behind it.
+            Freshness::Revalidate if self.is_miss => {
+                let entry = adopt(&core, &self.key, self.ticket, received);
+                self.fallback = Some((Arc::clone(entry.record()), Source::Store));
+                self.flight.land(Ok(entry));
+                (self.is_miss, self.waits) = (false, false);
+            }
+            Freshness::Expired => {}
+            _ => {
+                let record = core.hold(&self.key, received.record);
+                self.fallback = Some((record, Source::Store));
+            }
+        }
+        Next::Replace(Some(token))
+    }
+
+    async fn lease(
+        &mut self,
+        remote: &Remote<V>,
+        mut refuse: Option<Token>,
+        mut until: Moment,
+    ) -> Option<Standing> {
+        let (token, hold) = (Token::random(), self.options.lease_hold());
+        let mut poll = Poll::new(hold);
+        loop {
+            let lease = (token, hold);
+            match remote.lease(&self.key, lease, refuse, until).await {
+                Leased::Yours => return Some(Standing::Leased(token)),
+                Leased::Found(found) => match self.sort(found) {
+                    Next::Answered => return None,
+                    Next::Replace(token) => refuse = token,
+                    Next::Unleased => return Some(self.unleased()),
+                },
+                Leased::Held(_) if !self.waits => return None,
+                Leased::Held(left) => {
+                    if poll.is_first() {
+                        count(&self.core.counters.lease_waits);
+                    }
+                    let Some(pause) = poll.next(left) else {
+                        return Some(self.unleased());
+                    };
+                    if self.wait(pause).await || self.look_again() {
+                        return None;
+                    }
+                    until = remote.patience();
+                }
+            }
+        }
+    }
+
+    /// Waits for a change of the key here, at most `pause`. True if somebody
+    /// else's flight has answered meanwhile.
+    async fn wait(&mut self, pause: Duration) -> bool {
+        let dead = self.core.gate.dead(&self.key, self.ticket);
+        if timeout(pause, dead).await.is_err() {
+            return false;
+        }
+        self.ticket = self.core.gate.ticket(&self.key);
+        let Some(other) = self.flight.restart(self.ticket) else {
+            return false;
+        };
+        if let Some(outcome) = other.outcome().await {
+            self.flight.land(outcome);
+        }
+        true
+    }
+
+    fn unleased(&self) -> Standing {
+        count(&self.core.counters.unleased);
+        Standing::Unleased
+    }
+
+    async fn load(&self, load: Load<V>) -> Result<Loaded<V>, Error> {
+        count(&self.core.counters.loads);
+        let key = &self.key;
+        let load = AssertUnwindSafe(self.trail.clone().follow(load)).catch_unwind();
+        let limit = self.options.load_limit();
+        match timeout(limit, load).await {
+            Ok(Ok(Ok(loaded))) => Ok(loaded),
+            Ok(Ok(Err(cause))) => Err(Error::load(key, cause)),
+            Ok(Err(_panic)) => Err(Error::panicked("loading", key)),
+            Err(_elapsed) => Err(Error::load_timeout(key, limit)),
+        }
+    }
+
+    async fn keep(self, loaded: Loaded<V>, standing: Standing) {
+        let life = match self.options.life(loaded.ttl) {
+            Ok(life) => life,
+            Err(error) => return self.fail(error, standing).await,
+        };
+        let (core, key) = (&self.core, &self.key);
+        let now = core.clock.now();
+        let record = core.hold(key, Record::new(loaded.value, life, now));
+        let answer = Ok(Entry::new(Arc::clone(&record), Source::Loader, now));
+        match standing {
+            Standing::Leased(token) if loaded.store => {
+                self.flight.land(answer);
+                let order = write::Order {
+                    key: Arc::clone(key),
+                    record,
+                    life,
+                    token,
+                };
+                let renewed = |ticket| self.flight.renew(ticket);
+                write::fill(core, order, self.ticket, renewed).await;
+            }
+            Standing::Alone | Standing::Unleased if loaded.store => {
+                write::publish(core, key, self.ticket, &record);
+                self.flight.land(answer);
+            }
+            _ => {
+                // Kept nowhere: nobody who comes later may get it.
+                self.flight.detach();
+                self.flight.land(answer);
+                self.give_back(standing).await;
+            }
+        }
+    }
+
+    async fn fail(self, error: Error, standing: Standing) {
+        let (core, key) = (&self.core, &self.key);
+        count(&core.counters.load_failures);
+        tracing::debug!(cache = %core.name, %error, "load failed");
+        self.flight.detach();
+        let now = core.clock.now();
+        let usable = |record: &Record<V>| record.freshness(now) != Freshness::Expired;
+        match &self.fallback {
+            // A void since it was found took this copy too.
+            Some((record, source)) if usable(record) && core.gate.is_alive(key, self.ticket) => {
+                count(&core.counters.stale_on_error);
+                let entry = Entry::new(Arc::clone(record), *source, now);
+                self.flight.land(Ok(entry));
+            }
+            _ => self.flight.land(Err(error)),
+        }
+        self.give_back(standing).await;
+    }
+
+    /// Gives the lease back, and wakes those here who were told that it is held:
+    /// when the reply is read, for Redis tells us nothing of our own removals.
+    async fn give_back(&self, standing: Standing) {
+        let (Standing::Leased(token), Some(remote)) = (standing, &self.core.remote) else {
+            return;
+        };
+        if remote.release(&self.key, token).await.is_ok() {
+            write::void(&self.core, &self.key);
+        }
+    }
+}
+
+/// The pauses between questions for a lease, growing, and bounded in sum by the
+/// time that a lease lasts.
+struct Poll {
+    patience: Duration,
+    pause: Duration,
+}
+
+impl Poll {
+    fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            pause: FIRST_POLL,
+        }
+    }
+
+    fn is_first(&self) -> bool {
+        self.pause == FIRST_POLL
+    }
+
+    /// `None`: waited long enough. `left` is what the holder has left.
+    fn next(&mut self, left: Duration) -> Option<Duration> {
+        if self.patience.is_zero() {
+            return None;
+        }
+        let jittered = self.pause.mul_f64(rand::random_range(0.8..1.2));
+        let pause = jittered.min(left.max(FIRST_POLL)).min(self.patience);
+        self.patience -= pause;
+        self.pause = (self.pause * 2).min(LONGEST_POLL);
+        Some(pause)
+    }
+}

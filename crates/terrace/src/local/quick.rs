@@ -1,0 +1,67 @@
+//! S3-FIFO (a Clock-PRO kin), by quick_cache.
+
+use std::sync::Arc;
+
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
+
+use super::Bound;
+use crate::entry::Record;
+
+pub(crate) struct Quick<V>(Cache<Arc<str>, Arc<Record<V>>, ByRecord>);
+
+/// One weigher for both bounds: an entry of a cache bounded by count weighs 1.
+#[derive(Clone)]
+struct ByRecord;
+
+impl<V> Weighter<Arc<str>, Arc<Record<V>>> for ByRecord {
+    fn weight(&self, _key: &Arc<str>, record: &Arc<Record<V>>) -> u64 {
+        u64::from(record.weight())
+    }
+}
+
+/// Weights are bytes as a rule; a first guess for the table's size, which grows.
+const ASSUMED_WEIGHT: u64 = 1_024;
+
+impl<V: Send + Sync + 'static> Quick<V> {
+    pub(super) fn new(bound: Bound) -> Self {
+        let items = match bound {
+            Bound::Entries(limit) => limit,
+            Bound::Weight(limit) => limit / ASSUMED_WEIGHT + 1,
+        };
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(usize::try_from(items).unwrap_or(usize::MAX))
+            .weight_capacity(bound.limit())
+            .build()
+            .expect("both capacities are set");
+        Self(Cache::with_options(
+            options,
+            ByRecord,
+            DefaultHashBuilder::default(),
+            DefaultLifecycle::default(),
+        ))
+    }
+
+    #[inline]
+    pub(super) fn get(&self, key: &str) -> Option<Arc<Record<V>>> {
+        self.0.get(key)
+    }
+
+    pub(super) fn insert(&self, key: Arc<str>, record: Arc<Record<V>>) {
+        self.0.insert(key, record);
+    }
+
+    pub(super) fn remove(&self, key: &str) {
+        self.0.remove(key);
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.clear();
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        u64::try_from(self.0.len()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,276 @@
+//! One bare multiplexed connection, lazily made, replaced when it breaks.
+//!
+//! No connection manager: it puts a channel between the socket and the push
+//! handler, and sends again what may have been executed (docs/adr/0003).
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
+    ProtocolVersion, PushInfo, PushKind, RedisError, ServerErrorKind, aio::MultiplexedConnection,
+};
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::error::Error;
+
+/// For TCP, TLS and HELLO together.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// So many calls in a row without an answer, and the connection is replaced:
+/// nothing may be coming through it any more although TCP is up.
+const OVERDUE_IN_A_ROW: u32 = 3;
+/// A server that refuses us is named in the log this often at most.
+const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
+
+pub(super) struct Link {
+    inner: Arc<Inner>,
+    maintained: AtomicBool,
+    cancel: CancellationToken,
+    _cancel_on_drop: DropGuard,
+}
+
+struct Inner {
+    client: Client,
+    state: watch::Sender<State>,
+    /// Serial of the newest connection.
+    serial: AtomicU64,
+    /// Serial of the newest connection that is known to be lost. A number and
+    /// not a signal: news of an old connection's end must not end the next.
+    lost: watch::Sender<u64>,
+    overdue: AtomicU32,
+}
+
+#[derive(Clone)]
+enum State {
+    /// Callers wait for the attempt under way, under their own deadline.
+    Connecting,
+    Up(Live),
+    /// The last attempt failed: callers fail at once.
+    Down(Error),
+}
+
+/// A connection, for one call.
+#[derive(Clone)]
+pub(super) struct Live {
+    connection: MultiplexedConnection,
+    serial: u64,
+}
+
+impl Live {
+    pub(super) fn connection(&mut self) -> &mut MultiplexedConnection {
+        &mut self.connection
+    }
+}
+
+impl Link {
+    pub(super) fn new(url: &str) -> Result<Self, Error> {
+        let client = Client::open(connection_info(url)?).map_err(config_error)?;
+        Ok(Self::over(client))
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn with_root(url: &str, pem: &[u8]) -> Result<Self, Error> {
+        let certificates = redis::TlsCertificates {
+            client_tls: None,
+            root_cert: Some(pem.to_vec()),
+        };
+        let client = Client::build_with_tls(connection_info(url)?, certificates);
+        Ok(Self::over(client.map_err(config_error)?))
+    }
+
+    fn over(client: Client) -> Self {
+        let cancel = CancellationToken::new();
+        Self {
+            inner: Arc::new(Inner {
+                client,
+                state: watch::Sender::new(State::Connecting),
+                serial: AtomicU64::new(0),
+                lost: watch::Sender::new(0),
+                overdue: AtomicU32::new(0),
+            }),
+            maintained: AtomicBool::new(false),
+            _cancel_on_drop: cancel.clone().drop_guard(),
+            cancel,
+        }
+    }
+
+    /// The connection, or why there is none. Waits while one is being made.
+    pub(super) async fn live(&self) -> Result<Live, Error> {
+        if !self.maintained.swap(true, Relaxed) {
+            let maintain = maintain(Arc::clone(&self.inner));
+            let cancel = self.cancel.clone();
+            tokio::spawn(async move { cancel.run_until_cancelled(maintain).await });
+        }
+        let mut states = self.inner.state.subscribe();
+        let settled = states
+            .wait_for(|state| !matches!(state, State::Connecting))
+            .await
+            .map_err(|_| Error::unavailable("connecting", "the store is gone"))?;
+        match &*settled {
+            State::Up(live) => Ok(live.clone()),
+            State::Down(error) => Err(error.clone()),
+            State::Connecting => unreachable!("waited until it was something else"),
+        }
+    }
+
+    /// What a call says about the connection that it used.
+    pub(super) fn report<T>(&self, used: &Live, reply: &Result<T, RedisError>) {
+        match reply {
+            Err(error) if error.is_unrecoverable_error() => self.inner.lost(used.serial),
+            _ => self.inner.overdue.store(0, Relaxed),
+        }
+    }
+
+    pub(super) fn overdue(&self) {
+        if self.inner.overdue.fetch_add(1, Relaxed) + 1 >= OVERDUE_IN_A_ROW {
+            self.inner.overdue.store(0, Relaxed);
+            self.inner.lost(self.inner.serial.load(Relaxed));
+        }
+    }
+}
+
+impl Inner {
+    /// The connection of this serial is of no use any more.
+    fn lost(&self, serial: u64) {
+        self.lost.send_if_modified(|lost| {
+            let news = serial > *lost;
+            *lost = serial.max(*lost);
+            news
+        });
+    }
+
+    async fn connect(self: &Arc<Self>) -> Result<Live, RedisError> {
+        let serial = self.serial.fetch_add(1, Relaxed) + 1;
+        let weak = Arc::downgrade(self);
+        let on_push = move |push: PushInfo| {
+            if let (PushKind::Disconnection, Some(inner)) = (push.kind, weak.upgrade()) {
+                inner.lost(serial);
+            }
+            Ok::<(), std::convert::Infallible>(())
+        };
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            // The deadline of a call is the cache's, around everything.
+            .set_response_timeout(None)
+            .set_push_sender(on_push);
+        let client = &self.client;
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        Ok(Live {
+            connection: connection.await?,
+            serial,
+        })
+    }
+}
+
+/// Keeps a connection for as long as the store lives.
+async fn maintain(inner: Arc<Inner>) {
+    let mut pause = FIRST_PAUSE;
+    let mut quiet_for = Duration::MAX;
+    let mut lost = inner.lost.subscribe();
+    loop {
+        match inner.connect().await {
+            Ok(live) => {
+                let serial = live.serial;
+                tracing::info!(connection = serial, "redis is connected");
+                inner.overdue.store(0, Relaxed);
+                inner.state.send_replace(State::Up(live));
+                (pause, quiet_for) = (FIRST_PAUSE, Duration::MAX);
+                if lost.wait_for(|lost| *lost >= serial).await.is_err() {
+                    return;
+                }
+                tracing::warn!(connection = serial, "redis connection is lost");
+                inner.state.send_replace(State::Connecting);
+            }
+            Err(error) => {
+                let error = to_error("connecting to redis", error);
+                if quiet_for >= COMPLAINT_EVERY {
+                    tracing::warn!(%error, "redis is not connected");
+                    quiet_for = Duration::ZERO;
+                }
+                inner.state.send_replace(State::Down(error));
+                let jittered = pause.mul_f64(rand::random_range(0.8..1.2));
+                tokio::time::sleep(jittered).await;
+                quiet_for = quiet_for.saturating_add(jittered);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+fn connection_info(url: &str) -> Result<ConnectionInfo, Error> {
+    let info = url.into_connection_info().map_err(config_error)?;
+    let is_tls = match info.addr() {
+        ConnectionAddr::TcpTls { insecure: true, .. } => {
+            return Err(Error::config("redis URL: TLS without verification"));
+        }
+        ConnectionAddr::TcpTls { .. } => true,
+        _ => false,
+    };
+    if is_tls {
+        prepare_tls()?;
+    }
+    let settings = info.redis_settings().clone();
+    // RESP3 carries pushes, which is also how the end of a connection is told.
+    Ok(info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3)))
+}
+
+/// `redis` turns rustls on without a crypto provider, and would panic at the
+/// first connection of a program that has not installed one.
+#[cfg(feature = "tls")]
+fn prepare_tls() -> Result<(), Error> {
+    let provider = rustls::crypto::ring::default_provider();
+    // An error means that there is one already: the program's choice stands.
+    let _ = provider.install_default();
+    Ok(())
+}
+
+#[cfg(not(feature = "tls"))]
+fn prepare_tls() -> Result<(), Error> {
+    Err(Error::config(
+        "redis URL: rediss:// needs terrace's feature `tls`",
+    ))
+}
+
+/// Never with the crate's own text: it may quote the URL, and so a password.
+fn config_error(error: RedisError) -> Error {
+    Error::config(match error.kind() {
+        ErrorKind::InvalidClientConfig => {
+            "redis URL: redis://, rediss:// or unix://, as HOST:PORT/DB or a path"
+        }
+        _ => "redis URL: it cannot be used",
+    })
+}
+
+/// Whether Redis said no, or could not be asked.
+pub(super) fn to_error(attempt: &str, error: RedisError) -> Error {
+    let refused = match error.kind() {
+        ErrorKind::Server(kind) => !matches!(
+            kind,
+            ServerErrorKind::BusyLoading
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::ClusterDown
+                | ServerErrorKind::TryAgain
+        ),
+        ErrorKind::Extension => error.code() != Some("BUSY"),
+        _ => false,
+    };
+    if refused {
+        Error::rejected(attempt, error)
+    } else {
+        Error::unavailable(attempt, error)
+    }
+}
+
+pub(super) fn is_wrong_type(error: &Error) -> bool {
+    error
+        .load_error::<RedisError>()
+        .is_some_and(|error| error.code() == Some("WRONGTYPE"))
+}

@@ -1,0 +1,170 @@
+//! The scripts that are fences. Each touches one slot; each ends with a read of
+//! what it wrote, so that client-side tracking stays registered.
+
+use redis::{
+    Cmd, ErrorKind, FromRedisValue, RedisError, Script, ServerErrorKind, aio::MultiplexedConnection,
+};
+
+use crate::{
+    envelope::{HEADER_BYTES, Token},
+    store::{Fill, LeaseRequest},
+};
+
+/// Value unless its token is refused; else the lease that is there; else a new one.
+/// A key of another type, or too short to be an envelope, counts as absent.
+const LEASE: &str = r"
+local value = redis.pcall('GETRANGE', KEYS[1], 0, ARGV[4] - 1)
+if type(value) == 'string' and #value >= tonumber(ARGV[5])
+   and (ARGV[3] == '' or string.sub(value, 9, 24) ~= ARGV[3]) then
+  return {0, value, redis.call('PTTL', KEYS[1])}
+end
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  return {1, '', redis.call('PTTL', KEYS[2])}
+end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+redis.call('EXISTS', KEYS[2])
+return {2, '', 0}";
+
+/// Takes the lease from whoever has it; the value stays, its token is told.
+const FORCE: &str = r"
+local token = redis.pcall('GETRANGE', KEYS[1], 8, 23)
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+if type(token) == 'string' then return token end
+return ''";
+
+/// Stores under the lease. The value is written before the lease is dropped: an
+/// out-of-memory error must not cost the lease.
+const FILL: &str = r"
+if redis.call('GET', KEYS[2]) == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  redis.call('DEL', KEYS[2])
+  redis.call('EXISTS', KEYS[1])
+  return 1
+end
+if ARGV[4] ~= '' then
+  local token = redis.pcall('GETRANGE', KEYS[1], 8, 23)
+  if token == ARGV[4] then redis.call('DEL', KEYS[1]) end
+end
+return 0";
+
+const RELEASE: &str = r"
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0";
+
+pub(super) struct Scripts {
+    lease: Fence,
+    force: Fence,
+    fill: Fence,
+    release: Fence,
+}
+
+struct Fence {
+    code: &'static str,
+    hash: String,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            lease: Fence::new(LEASE),
+            force: Fence::new(FORCE),
+            fill: Fence::new(FILL),
+            release: Fence::new(RELEASE),
+        }
+    }
+
+    pub(super) async fn lease<T: FromRedisValue>(
+        &self,
+        connection: &mut MultiplexedConnection,
+        value: &str,
+        lease: &str,
+        request: LeaseRequest,
+    ) -> Result<T, RedisError> {
+        let refuse = request.refuse.as_ref().map_or(&[][..], |t| t.as_bytes());
+        let arguments = |command: &mut Cmd| {
+            command.arg(2).arg(value).arg(lease);
+            command
+                .arg(request.token.as_bytes())
+                .arg(millis(request.hold));
+            command.arg(refuse).arg(request.limit).arg(HEADER_BYTES);
+        };
+        self.lease.run(connection, arguments).await
+    }
+
+    pub(super) async fn force<T: FromRedisValue>(
+        &self,
+        connection: &mut MultiplexedConnection,
+        value: &str,
+        lease: &str,
+        token: Token,
+        hold: std::time::Duration,
+    ) -> Result<T, RedisError> {
+        let arguments = |command: &mut Cmd| {
+            command.arg(2).arg(value).arg(lease);
+            command.arg(token.as_bytes()).arg(millis(hold));
+        };
+        self.force.run(connection, arguments).await
+    }
+
+    pub(super) async fn fill<T: FromRedisValue>(
+        &self,
+        connection: &mut MultiplexedConnection,
+        value: &str,
+        lease: &str,
+        fill: &Fill,
+    ) -> Result<T, RedisError> {
+        let replaces = fill.replaces.as_ref().map_or(&[][..], |t| t.as_bytes());
+        let arguments = |command: &mut Cmd| {
+            command.arg(2).arg(value).arg(lease);
+            command.arg(fill.token.as_bytes()).arg(&fill.bytes[..]);
+            command.arg(millis(fill.life)).arg(replaces);
+        };
+        self.fill.run(connection, arguments).await
+    }
+
+    pub(super) async fn release<T: FromRedisValue>(
+        &self,
+        connection: &mut MultiplexedConnection,
+        lease: &str,
+        token: Token,
+    ) -> Result<T, RedisError> {
+        let arguments = |command: &mut Cmd| {
+            command.arg(1).arg(lease).arg(token.as_bytes());
+        };
+        self.release.run(connection, arguments).await
+    }
+}
+
+impl Fence {
+    fn new(code: &'static str) -> Self {
+        Self {
+            code,
+            hash: Script::new(code).get_hash().to_owned(),
+        }
+    }
+
+    /// By hash; if Redis has forgotten the script, once by its text. Nothing had
+    /// been executed then, so this is no second attempt of anything.
+    async fn run<T: FromRedisValue>(
+        &self,
+        connection: &mut MultiplexedConnection,
+        arguments: impl Fn(&mut Cmd),
+    ) -> Result<T, RedisError> {
+        let mut by_hash = redis::cmd("EVALSHA");
+        by_hash.arg(&self.hash);
+        arguments(&mut by_hash);
+        match by_hash.query_async(connection).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                let mut by_text = redis::cmd("EVAL");
+                by_text.arg(self.code);
+                arguments(&mut by_text);
+                by_text.query_async(connection).await
+            }
+            reply => reply,
+        }
+    }
+}
+
+fn millis(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1)
+}

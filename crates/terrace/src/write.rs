@@ -1,0 +1,271 @@
+//! All that changes the tiers: publish, fill, set, remove, clear, and their recovery.
+//!
+//! Every write to L2 happens behind a closed gate: the key is void in L1 before
+//! anything is sent, nothing read meanwhile is let in, and whatever comes of it
+//! (done, refused, failed, dropped) the key is void again when the gate opens.
+//! Writes run on tasks of their own: a caller who goes away changes nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{
+    core::Core,
+    entry::Record,
+    envelope::Token,
+    error::Error,
+    gate::Ticket,
+    local::Local,
+    options::{EntryOptions, Life, Loaded},
+    pending::Listing,
+    remote::Remote,
+    stats::count,
+    store::{Fill, FillOutcome},
+};
+
+/// What became of a [`set`](crate::Cache::set).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The value is stored.
+    Stored,
+    /// A later write of the key overtook this one; its value, or none, stands.
+    Superseded,
+}
+
+/// What a [`clear`](crate::Cache::clear) removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cleared {
+    /// Entries that L1 held, roughly: engines count with a short delay.
+    pub local: u64,
+    /// Values that L2 held; `None` for a cache without one.
+    pub store: Option<u64>,
+}
+
+/// Lets in what a read brought, if nothing was voided since its ticket.
+pub(crate) fn publish<V: Send + Sync + 'static>(
+    core: &Core<V>,
+    key: &Arc<str>,
+    ticket: Ticket,
+    record: &Arc<Record<V>>,
+) -> bool {
+    core.gate.publish(key, ticket, |local| {
+        local.insert(Arc::clone(key), Arc::clone(record));
+    })
+}
+
+/// Makes the key unseen here.
+pub(crate) fn void<V: Send + Sync + 'static>(core: &Core<V>, key: &str) {
+    core.gate.void(key);
+}
+
+/// A value on its way into both tiers, under the lease of this token.
+pub(crate) struct Order<V> {
+    pub(crate) key: Arc<str>,
+    pub(crate) record: Arc<Record<V>>,
+    pub(crate) life: Life,
+    pub(crate) token: Token,
+}
+
+impl<V: Send + Sync + 'static> Order<V> {
+    fn fill(&self, bytes: Bytes, replaces: Option<Token>) -> Fill {
+        Fill {
+            token: self.token,
+            bytes,
+            life: Duration::from_millis(self.life.total()),
+            replaces,
+        }
+    }
+
+    fn insert(self, local: &Local<V>) {
+        local.insert(self.key, self.record);
+    }
+}
+
+/// Stores what a load under a lease brought. `renewed` hears of the ticket under
+/// which the load goes on while it is stored.
+pub(crate) async fn fill<V: Send + Sync + 'static>(
+    core: &Core<V>,
+    order: Order<V>,
+    ticket: Ticket,
+    renewed: impl FnOnce(Ticket),
+) {
+    let Some(remote) = &core.remote else { return };
+    let sealed = remote.seal(&order.key, order.record.value(), order.life, order.token);
+    let closed = core.gate.close(&order.key, Some(ticket), renewed);
+    let keep = match sealed {
+        Ok(bytes) => {
+            let stored = remote.fill(&order.key, order.fill(bytes, None)).await;
+            matches!(stored, Ok(FillOutcome::Stored))
+        }
+        // L1 can hold what L2 cannot. Nothing was sent: the lease goes back.
+        Err(error) => {
+            tracing::warn!(cache = %core.name, %error, "value is not stored");
+            remote.release(&order.key, order.token).await.is_ok()
+        }
+    };
+    if keep {
+        tracing::debug!(target: "terrace::walk", cache = %core.name, key = &*order.key, "stored");
+        closed.open_with(|local| order.insert(local));
+    }
+}
+
+/// Writes a value to both tiers.
+pub(crate) async fn set<V: Send + Sync + 'static>(
+    core: Arc<Core<V>>,
+    key: Arc<str>,
+    loaded: Loaded<V>,
+    options: &EntryOptions,
+) -> Result<Written, Error> {
+    options.check()?;
+    let life = options.life(loaded.ttl)?;
+    if !loaded.store {
+        return Err(Error::config("set: a value that is not to be stored"));
+    }
+    let record = core.hold(&key, Record::new(loaded.value, life, core.clock.now()));
+    let order = Order {
+        key,
+        record,
+        life,
+        token: Token::random(),
+    };
+    let Some(remote) = &core.remote else {
+        let closed = core.gate.close(&order.key, None, |_| ());
+        closed.open_with(|local| order.insert(local));
+        return Ok(Written::Stored);
+    };
+    // A value that cannot be encoded is refused before anything is touched.
+    let bytes = remote.seal(&order.key, order.record.value(), life, order.token)?;
+    let key = Arc::clone(&order.key);
+    let task = set_through(Arc::clone(&core), order, bytes);
+    on_own_task(&core, "setting", &key, task).await
+}
+
+async fn set_through<V: Send + Sync + 'static>(
+    core: Arc<Core<V>>,
+    order: Order<V>,
+    bytes: Bytes,
+) -> Result<Written, Error> {
+    let Some(remote) = &core.remote else {
+        return Ok(Written::Superseded);
+    };
+    let key = Arc::clone(&order.key);
+    let listing = core.pending.listing(&key);
+    let closed = core.gate.close(&key, None, |_| ());
+    match force_and_fill(remote, &order, bytes, core.set_hold).await {
+        Ok(FillOutcome::Stored) => {
+            tracing::debug!(target: "terrace::walk", cache = %core.name, key = &*key, "stored");
+            closed.open_with(|local| order.insert(local));
+            core.pending.settle(&key, listing);
+            Ok(Written::Stored)
+        }
+        Ok(FillOutcome::Refused) => {
+            count(&core.counters.superseded);
+            drop(closed);
+            core.pending.settle(&key, listing);
+            Ok(Written::Superseded)
+        }
+        Err(error) => {
+            // Before the gate opens: nobody may read what this write left behind.
+            core.pending.add(key);
+            drop(closed);
+            Err(error)
+        }
+    }
+}
+
+/// Two round trips, and that is the fence: the fill leaves only after the reply
+/// to the force was read. In one trip, late bytes would bring both (protocol C2).
+async fn force_and_fill<V: Send + Sync + 'static>(
+    remote: &Remote<V>,
+    order: &Order<V>,
+    bytes: Bytes,
+    hold: Duration,
+) -> Result<FillOutcome, Error> {
+    let replaces = remote.force(&order.key, order.token, hold).await?;
+    remote.fill(&order.key, order.fill(bytes, replaces)).await
+}
+
+pub(crate) async fn remove<V: Send + Sync + 'static>(
+    core: Arc<Core<V>>,
+    key: Arc<str>,
+) -> Result<(), Error> {
+    count(&core.counters.removals);
+    if core.remote.is_none() {
+        core.gate.void(&key);
+        return Ok(());
+    }
+    let listing = core.pending.listing(&key);
+    let task = remove_through(Arc::clone(&core), Arc::clone(&key), listing);
+    on_own_task(&core, "removing", &key, task).await
+}
+
+async fn remove_through<V: Send + Sync + 'static>(
+    core: Arc<Core<V>>,
+    key: Arc<str>,
+    listing: Option<Listing>,
+) -> Result<(), Error> {
+    let Some(remote) = &core.remote else {
+        return Ok(());
+    };
+    let closed = core.gate.close(&key, None, |_| ());
+    let removed = remote.remove(&key).await;
+    match removed {
+        Ok(()) => core.pending.settle(&key, listing),
+        Err(_) => core.pending.add(key),
+    }
+    drop(closed);
+    removed
+}
+
+pub(crate) async fn clear<V: Send + Sync + 'static>(core: Arc<Core<V>>) -> Result<Cleared, Error> {
+    let task = clear_through(Arc::clone(&core));
+    let name = Arc::clone(&core.name);
+    on_own_task(&core, "clearing", &name, task).await
+}
+
+async fn clear_through<V: Send + Sync + 'static>(core: Arc<Core<V>>) -> Result<Cleared, Error> {
+    let local = core.local.len();
+    let before = core.pending.unsettled();
+    let closed = core.gate.close_all();
+    let store = match &core.remote {
+        None => None,
+        Some(remote) => Some(remote.clear().await),
+    };
+    match &store {
+        Some(Err(_)) => core.pending.add_everything(),
+        _ => core.pending.settle_everything(&before),
+    }
+    drop(closed);
+    let store = store.transpose()?;
+    Ok(Cleared { local, store })
+}
+
+/// The store answers again: what is pending is removed there, never re-played.
+/// It may take a newer value with it: a miss, nothing worse.
+pub(crate) async fn recover<V: Send + Sync + 'static>(core: &Arc<Core<V>>) {
+    let unsettled = core.pending.unsettled();
+    if unsettled.everything.is_some() {
+        if let Err(error) = clear_through(Arc::clone(core)).await {
+            tracing::debug!(cache = %core.name, %error, "recovery goes on later");
+        }
+        return;
+    }
+    for (key, listing) in unsettled.keys {
+        let removal = remove_through(Arc::clone(core), key, Some(listing));
+        if let Err(error) = removal.await {
+            tracing::debug!(cache = %core.name, %error, "recovery goes on later");
+            return;
+        }
+    }
+}
+
+async fn on_own_task<V: Send + Sync + 'static, T: Send + 'static>(
+    core: &Core<V>,
+    verb: &str,
+    key: &str,
+    task: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let joined = core.tasks.spawn(task).await;
+    joined.unwrap_or_else(|_| Err(Error::panicked(verb, key)))
+}
