@@ -83,11 +83,12 @@ fn refusal(source: Source, status: u16, retry_after: Option<RetryAfter>) -> Resp
 }
 
 async fn poisoned(right: Response, source: Source, poison: Poison) -> Response {
-    let bytes = body_of(right).await;
+    let (head, body) = right.into_parts();
+    let bytes = body_of(body).await;
     // Read from our own answer a moment ago; an error answer is JSON as well.
     let mut body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
     spoil(&mut body, &Spoiler { source, poison });
-    Json(body).into_response()
+    (head, Json(body)).into_response()
 }
 
 struct Spoiler {
@@ -107,7 +108,7 @@ impl Spoiler {
 
     fn spoiled(&self, figure: &Value) -> Value {
         match (self.poison, figure) {
-            (Poison::Negative, Value::String(text)) => json!(format!("-{text}")),
+            (Poison::Negative, Value::String(text)) => json!(format!("-{}", text.trim_start_matches('-'))),
             (Poison::Negative, number) => json!(-number.as_f64().unwrap_or(1.0).abs()),
             (Poison::Zero, Value::String(_)) => json!("0.00000000"),
             (Poison::Zero, _) => json!(0),
@@ -138,7 +139,7 @@ fn spoil(value: &mut Value, spoiler: &Spoiler) {
 }
 
 async fn truncated(right: Response) -> Response {
-    let whole = body_of(right).await;
+    let whole = body_of(right.into_body()).await;
     let half = whole.slice(..whole.len() / 2);
     let parts = unfold(Some(half), |part| async {
         let Some(part) = part else {
@@ -166,8 +167,8 @@ fn endless_array() -> Body {
     }))
 }
 
-async fn body_of(right: Response) -> Bytes {
-    to_bytes(right.into_body(), usize::MAX)
+async fn body_of(body: Body) -> Bytes {
+    to_bytes(body, usize::MAX)
         .await
         .expect("a body that was built in memory cannot fail to be read")
 }

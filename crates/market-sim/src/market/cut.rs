@@ -96,13 +96,13 @@ fn shapes(whole: &Bar, key: u64, grid: Grid) -> Vec<Shape> {
         0 => whole.open,
         last if last == grid.count => whole.close,
         _ => {
-            let noise = 0.45 * swing * signed(mix(key, 1_000 + number as u64));
+            let noise = 1.1 * swing * signed(mix(key, 1_000 + number as u64));
             within(extremes.zigzag(whole, grid.count, number as f64) + noise)
         }
     };
     let shape = |number: usize| {
         let (open, close) = (border(number), border(number + 1));
-        let wick = |salt: u64| 0.5 * swing * unit(mix(key, salt + number as u64)).powi(2);
+        let wick = |salt: u64| 0.9 * swing * unit(mix(key, salt + number as u64)).powi(2);
         let high = within(open.max(close).as_f64() + wick(2_000))
             .max(open)
             .max(close);
@@ -196,14 +196,10 @@ impl Extremes {
 
 /// The parts with the volumes of the whole dealt out among them, to the last unit.
 fn shares(whole: &Bar, key: u64, shapes: &[Shape]) -> Vec<Bar> {
-    let weight = |number: usize| 0.4 + unit(mix(key, 4_000 + number as u64));
-    let coins: Vec<f64> = (0..shapes.len()).map(weight).collect();
-    let middle = |shape: &Shape| (shape.high + shape.low).as_f64();
-    let money: Vec<f64> = coins
-        .iter()
-        .zip(shapes)
-        .map(|(coins, shape)| coins * middle(shape))
-        .collect();
+    let middles: Vec<f64> =
+        shapes.iter().map(|shape| (shape.high + shape.low).as_f64() / 2.0).collect();
+    let coins = busyness(whole, key, &middles);
+    let money: Vec<f64> = coins.iter().zip(&middles).map(|(coins, price)| coins * price).collect();
 
     let volume = dealt(whole.volume.units(), &coins);
     let taker_volume = dealt(whole.taker_volume.units(), &coins);
@@ -222,6 +218,26 @@ fn shares(whole: &Bar, key: u64, shapes: &[Shape]) -> Vec<Bar> {
         taker_turnover: Amount::from_units(taker_turnover[number]),
     };
     shapes.iter().enumerate().map(part).collect()
+}
+
+/// How busy each part is: random, and tilted toward high or low prices until the average price
+/// over the parts is that of the whole. So every part is traded at prices it had.
+fn busyness(whole: &Bar, key: u64, middles: &[f64]) -> Vec<f64> {
+    let weight = |number: usize| 0.4 + unit(mix(key, 4_000 + number as u64));
+    let weights: Vec<f64> = (0..middles.len()).map(weight).collect();
+    let over = |value: &dyn Fn(f64) -> f64| -> f64 {
+        weights.iter().zip(middles).map(|(weight, middle)| weight * value(*middle)).sum()
+    };
+    let all = over(&|_| 1.0);
+    let mean = over(&|middle| middle) / all;
+    let spread = over(&|middle| (middle - mean).powi(2)) / all;
+    if spread == 0.0 {
+        return weights;
+    }
+    let tilt = (whole.average().as_f64() - mean) / spread;
+    // No part may be left without trades, let alone with fewer than none.
+    let tilted = |middle: f64| (1.0 + tilt * (middle - mean)).max(0.05);
+    weights.iter().zip(middles).map(|(weight, middle)| weight * tilted(*middle)).collect()
 }
 
 /// `total` dealt out by weight. Differences of running sums, so the parts add up to it exactly.

@@ -14,15 +14,15 @@ const MOOD: u64 = 101;
 const WAVES: [Octave; 7] = [
     Octave {
         period: 1.0,
-        swing: 0.008,
+        swing: 0.012,
     },
     Octave {
         period: 2.7,
-        swing: 0.018,
+        swing: 0.03,
     },
     Octave {
         period: 9.1,
-        swing: 0.035,
+        swing: 0.05,
     },
     Octave {
         period: 31.0,
