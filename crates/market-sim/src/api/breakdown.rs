@@ -108,7 +108,9 @@ impl Spoiler {
 
     fn spoiled(&self, figure: &Value) -> Value {
         match (self.poison, figure) {
-            (Poison::Negative, Value::String(text)) => json!(format!("-{}", text.trim_start_matches('-'))),
+            (Poison::Negative, Value::String(text)) => {
+                json!(format!("-{}", text.trim_start_matches('-')))
+            }
             (Poison::Negative, number) => json!(-number.as_f64().unwrap_or(1.0).abs()),
             (Poison::Zero, Value::String(_)) => json!("0.00000000"),
             (Poison::Zero, _) => json!(0),

@@ -196,10 +196,16 @@ impl Extremes {
 
 /// The parts with the volumes of the whole dealt out among them, to the last unit.
 fn shares(whole: &Bar, key: u64, shapes: &[Shape]) -> Vec<Bar> {
-    let middles: Vec<f64> =
-        shapes.iter().map(|shape| (shape.high + shape.low).as_f64() / 2.0).collect();
+    let middles: Vec<f64> = shapes
+        .iter()
+        .map(|shape| (shape.high + shape.low).as_f64() / 2.0)
+        .collect();
     let coins = busyness(whole, key, &middles);
-    let money: Vec<f64> = coins.iter().zip(&middles).map(|(coins, price)| coins * price).collect();
+    let money: Vec<f64> = coins
+        .iter()
+        .zip(&middles)
+        .map(|(coins, price)| coins * price)
+        .collect();
 
     let volume = dealt(whole.volume.units(), &coins);
     let taker_volume = dealt(whole.taker_volume.units(), &coins);
@@ -226,7 +232,11 @@ fn busyness(whole: &Bar, key: u64, middles: &[f64]) -> Vec<f64> {
     let weight = |number: usize| 0.4 + unit(mix(key, 4_000 + number as u64));
     let weights: Vec<f64> = (0..middles.len()).map(weight).collect();
     let over = |value: &dyn Fn(f64) -> f64| -> f64 {
-        weights.iter().zip(middles).map(|(weight, middle)| weight * value(*middle)).sum()
+        weights
+            .iter()
+            .zip(middles)
+            .map(|(weight, middle)| weight * value(*middle))
+            .sum()
     };
     let all = over(&|_| 1.0);
     let mean = over(&|middle| middle) / all;
@@ -237,7 +247,11 @@ fn busyness(whole: &Bar, key: u64, middles: &[f64]) -> Vec<f64> {
     let tilt = (whole.average().as_f64() - mean) / spread;
     // No part may be left without trades, let alone with fewer than none.
     let tilted = |middle: f64| (1.0 + tilt * (middle - mean)).max(0.05);
-    weights.iter().zip(middles).map(|(weight, middle)| weight * tilted(*middle)).collect()
+    weights
+        .iter()
+        .zip(middles)
+        .map(|(weight, middle)| weight * tilted(*middle))
+        .collect()
 }
 
 /// `total` dealt out by weight. Differences of running sums, so the parts add up to it exactly.
