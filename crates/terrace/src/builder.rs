@@ -32,6 +32,8 @@ const MAX_MAX_VALUE_BYTES: usize = 256 << 20;
 /// What a `set` may lose between its two round trips to scheduling.
 const SET_MARGIN: Duration = Duration::from_secs(1);
 
+type StoreParts<V> = (Arc<dyn Store>, Arc<dyn Codec<V>>);
+
 /// Collects the parts of a [`Cache`]. Nothing is checked before
 /// [`build`](Self::build), and everything is checked there.
 #[must_use = "a builder does nothing until `build`"]
@@ -42,7 +44,7 @@ pub struct Builder<V> {
     weigher: Option<Weigher<V>>,
     local_ttl: Option<Duration>,
     defaults: EntryOptions,
-    store: Option<(Arc<dyn Store>, Arc<dyn Codec<V>>)>,
+    store: Option<StoreParts<V>>,
     store_timeout: Duration,
     schema: u32,
     max_value_bytes: usize,

@@ -194,13 +194,15 @@ impl Store for MemoryStore {
     }
 
     fn release<'a>(&'a self, slot: &'a Slot, token: Token) -> StoreFuture<'a, ()> {
-        ready(self.at(slot, |place, _| {
+        self.at(slot, |place, _| {
             place.lease.take_if(|(held, _)| *held == token);
-        }))
+        });
+        ready(())
     }
 
     fn remove<'a>(&'a self, slot: &'a Slot) -> StoreFuture<'a, ()> {
-        ready(self.at(slot, |place, _| *place = Place::default()))
+        self.at(slot, |place, _| *place = Place::default());
+        ready(())
     }
 
     fn clear<'a>(&'a self, cache: &'a str, _step: Duration) -> StoreFuture<'a, u64> {

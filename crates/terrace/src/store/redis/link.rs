@@ -72,7 +72,7 @@ impl Live {
 
 impl Link {
     pub(super) fn new(url: &str) -> Result<Self, Error> {
-        let client = Client::open(connection_info(url)?).map_err(config_error)?;
+        let client = Client::open(connection_info(url)?).map_err(|error| config_error(&error))?;
         Ok(Self::over(client))
     }
 
@@ -83,7 +83,7 @@ impl Link {
             root_cert: Some(pem.to_vec()),
         };
         let client = Client::build_with_tls(connection_info(url)?, certificates);
-        Ok(Self::over(client.map_err(config_error)?))
+        Ok(Self::over(client.map_err(|error| config_error(&error))?))
     }
 
     fn over(client: Client) -> Self {
@@ -206,7 +206,7 @@ async fn maintain(inner: Arc<Inner>) {
 }
 
 fn connection_info(url: &str) -> Result<ConnectionInfo, Error> {
-    let info = url.into_connection_info().map_err(config_error)?;
+    let info = url.into_connection_info().map_err(|error| config_error(&error))?;
     let is_tls = match info.addr() {
         ConnectionAddr::TcpTls { insecure: true, .. } => {
             return Err(Error::config("redis URL: TLS without verification"));
@@ -240,7 +240,7 @@ fn prepare_tls() -> Result<(), Error> {
 }
 
 /// Never with the crate's own text: it may quote the URL, and so a password.
-fn config_error(error: RedisError) -> Error {
+fn config_error(error: &RedisError) -> Error {
     Error::config(match error.kind() {
         ErrorKind::InvalidClientConfig => {
             "redis URL: redis://, rediss:// or unix://, as HOST:PORT/DB or a path"
