@@ -1,5 +1,7 @@
 //! The listener and its connections, all of which end with the task that runs them.
 
+use std::time::Duration;
+
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -9,6 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::wire::Wire;
 
+/// Long enough not to spin while no connection can be accepted, too short for a client to notice.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
 /// Serves until the task is aborted, which ends every connection too: with the set they live in.
 ///
 /// Not `axum::serve`: its connections outlive it, and a hung one for ever.
@@ -17,9 +22,12 @@ pub(crate) async fn run(listener: TcpListener, routes: Router) {
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // A failed accept concerns one client, which has gone away already.
-                if let Ok((stream, _)) = accepted {
-                    connections.spawn(converse(stream, routes.clone()));
+                match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(converse(stream, routes.clone()));
+                    }
+                    // One client that has gone away already, or no descriptors left for any.
+                    Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
                 }
             }
             Some(_) = connections.join_next() => {}

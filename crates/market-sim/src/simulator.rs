@@ -87,6 +87,18 @@ impl Simulator {
     }
 
     /// Puts a fault at the end of the source's queue.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), market_sim::SimError> {
+    /// use market_sim::{Fault, FaultKind, RetryAfter, SimOptions, Simulator, Source};
+    ///
+    /// let simulator = Simulator::start(SimOptions::default()).await?;
+    /// let refused = FaultKind::Status { status: 429, retry_after: Some(RetryAfter::Seconds(5)) };
+    /// simulator.inject(Source::CoinGecko, Fault { times: Some(3), ..Fault::always(refused) });
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn inject(&self, source: Source, fault: Fault) {
         self.world.inject(source, fault);
     }
@@ -97,6 +109,17 @@ impl Simulator {
     }
 
     /// Sets the simulator's present.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use market_sim::{SimOptions, SimTime, Simulator};
+    ///
+    /// let simulator = Simulator::start(SimOptions::default()).await?;
+    /// simulator.set_time(SimTime::FrozenAt("2021-05-19T12:00:00Z".parse()?));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_time(&self, time: SimTime) {
         self.world.set_time(time);
     }

@@ -93,10 +93,10 @@ fn value(mood: u8, day: i64, pattern: Option<&str>) -> Value {
 /// The borders are not documented; these fit the samples seen.
 fn label(mood: u8) -> &'static str {
     match mood {
-        ..=25 => "Extreme Fear",
-        ..=46 => "Fear",
-        ..=54 => "Neutral",
-        ..=75 => "Greed",
+        0..=25 => "Extreme Fear",
+        26..=46 => "Fear",
+        47..=54 => "Neutral",
+        55..=75 => "Greed",
         _ => "Extreme Greed",
     }
 }

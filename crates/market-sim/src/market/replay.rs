@@ -64,7 +64,7 @@ impl Replay {
                     found = Some(Self {
                         first_day: day,
                         bars: vec![bar],
-                    })
+                    });
                 }
                 Some(replay) if day == replay.last_day() + 1 => replay.bars.push(bar),
                 Some(_) => {

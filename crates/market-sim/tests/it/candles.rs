@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use market_sim::{MarketSource, SimError, SimOptions, SimTime, Simulator};
+use market_sim::{MarketSource, SimError, SimOptions, Simulator};
 
 use crate::rig::{Rig, frozen_at, number, units};
 
@@ -34,10 +34,10 @@ fn captured() -> Option<PathBuf> {
 struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(name: &str, text: &str) -> Self {
+    fn new(name: &str, bytes: &[u8]) -> Self {
         let path =
             std::env::temp_dir().join(format!("market-sim-{}-{name}.csv", std::process::id()));
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(&path, bytes).unwrap();
         Self(path)
     }
 }
@@ -152,7 +152,7 @@ async fn the_open_bar_is_a_piece_of_its_days_candle() {
 
 #[tokio::test]
 async fn other_coins_stay_seeded_and_global_follows_the_replay() {
-    let file = Scratch::new("two", &format!("{HEADING}\n{FIRST}\n{SECOND}\n"));
+    let file = Scratch::new("two", format!("{HEADING}\n{FIRST}\n{SECOND}\n").as_bytes());
     let moment = "2018-01-02T12:00:00Z";
     let rig = Rig::with(replaying(&file.0, moment)).await;
     let seeded = Rig::at(moment).await;
@@ -168,7 +168,7 @@ async fn other_coins_stay_seeded_and_global_follows_the_replay() {
 
 #[test]
 fn the_last_noon_is_that_of_the_last_candle() {
-    let file = Scratch::new("noon", &format!("{HEADING}\n{FIRST}\n{SECOND}\n"));
+    let file = Scratch::new("noon", format!("{HEADING}\n{FIRST}\n{SECOND}\n").as_bytes());
     let noon = MarketSource::Candles(file.0.clone())
         .last_noon()
         .unwrap()
@@ -176,88 +176,55 @@ fn the_last_noon_is_that_of_the_last_candle() {
     assert_eq!(noon, "2018-01-02T12:00:00Z".parse().unwrap());
 }
 
-#[tokio::test]
-async fn bad_candles_are_an_error_that_names_the_line() {
-    let swapped = FIRST.replace("13818.55", "13000.0");
-    for (name, text, line) in [
-        ("empty", String::new(), 1),
-        ("heading", format!("{HEADING}\n"), 1),
-        ("columns", format!("{HEADING}\n{FIRST},7\n"), 2),
-        ("short", format!("{HEADING}\n{FIRST}\n1,2,3\n"), 3),
-        (
-            "price",
-            format!("{HEADING}\n{}\n", FIRST.replace("13715.65", "much")),
-            2,
-        ),
-        (
-            "negative",
-            format!("{HEADING}\n{}\n", FIRST.replace("13715.65", "-13715.65")),
-            2,
-        ),
-        (
-            "places",
-            format!(
-                "{HEADING}\n{}\n",
-                FIRST.replace("13715.65", "13715.123456789")
-            ),
-            2,
-        ),
-        (
-            "nan",
-            format!("{HEADING}\n{}\n", FIRST.replace("12750.0", "NaN")),
-            2,
-        ),
-        (
-            "zero",
-            format!("{HEADING}\n{}\n", FIRST.replace("12750.0", "0.0")),
-            2,
-        ),
-        ("bounds", format!("{HEADING}\n{swapped}\n"), 2),
-        (
-            "time",
-            format!(
-                "{HEADING}\n{}\n",
-                FIRST.replacen("2018-01-01", "2018-02-30", 1)
-            ),
-            2,
-        ),
-        (
-            "hour",
-            format!("{HEADING}\n{}\n", FIRST.replacen("00:00:00", "01:00:00", 1)),
-            2,
-        ),
-        (
-            "far",
-            format!(
-                "{HEADING}\n{}\n",
-                SECOND.replacen("1514851200000", "99999999999999999", 1)
-            ),
-            2,
-        ),
-        ("twice", format!("{HEADING}\n{FIRST}\n{FIRST}\n"), 3),
-        ("order", format!("{HEADING}\n{SECOND}\n{FIRST}\n"), 3),
-    ] {
-        let file = Scratch::new(name, &text);
-        let options = replaying(&file.0, "2018-01-02T12:00:00Z");
-        match Simulator::start(options).await {
-            Err(SimError::Candle { line: found, .. }) => assert_eq!(found, line, "{name}"),
-            other => panic!("{name}: {other:?}"),
-        }
+/// The line that the simulator complains about when it starts with this file.
+async fn refused_line(name: &str, bytes: &[u8]) -> u64 {
+    let file = Scratch::new(name, bytes);
+    match Simulator::start(replaying(&file.0, "2018-01-02T12:00:00Z")).await {
+        Err(SimError::Candle { line, .. }) => line,
+        other => panic!("{name}: {other:?}"),
     }
-    let file = Scratch::new("bytes", "");
-    std::fs::write(&file.0, b"\xff\xfe,1\n").unwrap();
-    let options = replaying(&file.0, "2018-01-02T12:00:00Z");
+}
+
+#[tokio::test]
+async fn a_bad_figure_is_an_error_that_names_its_line() {
+    for (right, wrong) in [
+        ("13715.65", "much"),
+        ("13715.65", "-13715.65"),
+        ("13715.65", "13715.123456789"),
+        ("13715.65", "1234567890123.0"),
+        ("13715.65", ""),
+        ("12750.0", "NaN"),
+        ("12750.0", "0.0"),
+        ("13818.55", "13000.0"),
+        ("105595", "105595.5"),
+        ("2018-01-01 00", "2018-02-30 00"),
+        ("2018-01-01 00", "2018-01-01 01"),
+        ("2018-01-01 23", "2018-01-02 23"),
+        ("2018-01-01 00:00:00.000000 UTC", "99999999999999999"),
+        (",0", ",0,0"),
+    ] {
+        let text = format!("{HEADING}\n{}\n", FIRST.replace(right, wrong));
+        assert_eq!(refused_line("figure", text.as_bytes()).await, 2, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_file_is_an_error_that_names_the_line() {
+    let files = [
+        (String::new(), 1),
+        (format!("{HEADING}\n"), 1),
+        (format!("{HEADING}\n{FIRST}\n1,2,3\n"), 3),
+        (format!("{HEADING}\n{FIRST}\n{FIRST}\n"), 3),
+        (format!("{HEADING}\n{SECOND}\n{FIRST}\n"), 3),
+        (format!("{FIRST}\n{HEADING}\n"), 2),
+    ];
+    for (text, line) in files {
+        assert_eq!(refused_line("file", text.as_bytes()).await, line, "{text}");
+    }
+    assert_eq!(refused_line("bytes", b"\xff\xfe,1\n").await, 1);
+    let absent = MarketSource::Candles("/nowhere/candles.csv".into());
     assert!(matches!(
-        Simulator::start(options).await,
-        Err(SimError::Candle { line: 1, .. })
-    ));
-    let options = SimOptions {
-        market: MarketSource::Candles("/nowhere/candles.csv".into()),
-        time: SimTime::RealTime,
-        ..SimOptions::default()
-    };
-    assert!(matches!(
-        Simulator::start(options).await,
+        absent.last_noon(),
         Err(SimError::OpenCandles { .. })
     ));
 }

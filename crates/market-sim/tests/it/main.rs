@@ -1,5 +1,10 @@
 //! The simulator, driven over HTTP as its users drive it.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "the rig and its checks are test code outside test functions"
+)]
+
 mod rig;
 
 mod binance_errors;
