@@ -7,7 +7,9 @@ use std::{
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{config::DEFAULT_HOST, market::symbol::Symbol, telemetry};
+use crate::{
+    cache::manager::is_redis_url, config::DEFAULT_HOST, market::symbol::Symbol, telemetry,
+};
 
 /// A setting that does not hold what it takes. Its text is one line and never shows a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -259,7 +261,7 @@ impl<'a> Settings<'a> {
         let is_fine = ["redis://", "rediss://", "unix://"]
             .iter()
             .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
-            && Url::parse(text).is_ok();
+            && is_redis_url(text);
         if is_fine {
             Ok(Some(RedisUrl(secret)))
         } else {

@@ -1,3 +1,6 @@
 //! The service's caches: the one room that makes keys and owns terrace caches.
 
+pub mod manager;
+
 pub mod keys;
+pub mod tally;

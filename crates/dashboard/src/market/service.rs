@@ -1,7 +1,308 @@
 //! The one place that readers ask for figures.
-//!
-//! `DataService::start(&Config, Option<Arc<CacheManager>>) -> Result<Arc<Self>, ServiceError>`
-//! `fetch_dashboard_summary(&Arc<Self>) -> Answer` (never fails: the summary is 200 whatever happens)
-//! `fetch_dashboard_summary_direct(&Arc<Self>) -> Answer`
-//! `refresh_dashboard_summary(&Arc<Self>) -> Refreshed`
-//! `sources() -> Vec<SourceReport>`, `forget()`
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use terrace::{Entry, Loaded};
+use tokio::{
+    sync::watch,
+    time::timeout,
+};
+
+use super::{
+    answer::{Answer, Refreshed, SourceReport, Tier},
+    ledger::{Demand, REFRESH_PAUSE},
+    round::{Market, Outcome, ROUND_LIMIT, Round},
+    summary::Summary,
+};
+use crate::{cache::manager::CacheManager, clock, config::Config};
+
+pub use super::error::ServiceError;
+
+/// What a reader waits beyond UPSTREAM_TIMEOUT_MS for a round to be put together.
+const ASSEMBLY_GRACE: Duration = Duration::from_millis(250);
+
+/// A round under way that everybody joins who needs one.
+type Flight = Shared<BoxFuture<'static, Option<Round>>>;
+
+/// Hands out figures: from the cache, or from a round that all who need it share.
+#[derive(Debug)]
+pub struct DataService {
+    market: Market,
+    cache: Option<Arc<CacheManager>>,
+    upstream_timeout: Duration,
+    refresh_interval: Duration,
+    dashboard_ttl: Duration,
+    /// The flight under way, and the generation of the ledger that it began under.
+    flight: Mutex<Option<(u64, Flight)>>,
+    /// The newest round that ended, with its generation.
+    last_round: Mutex<Option<(u64, Round)>>,
+    /// Whether the last good figures of earlier processes were looked for.
+    is_seeded: AtomicBool,
+    outcomes: watch::Sender<Outcome>,
+}
+
+/// A round that panicked; whoever waited gets what is known without it.
+#[derive(Debug, thiserror::Error)]
+#[error("the round came to no end")]
+struct RoundLost;
+
+impl DataService {
+    /// Makes ready to ask; asks nobody yet.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made, for want of the machine's certificates.
+    pub fn start(
+        config: &Config,
+        cache: Option<Arc<CacheManager>>,
+    ) -> Result<Arc<Self>, ServiceError> {
+        Ok(Arc::new(Self {
+            market: Market::new(config, cache.clone())?,
+            is_seeded: AtomicBool::new(cache.is_none()),
+            cache,
+            upstream_timeout: config.upstream_timeout,
+            refresh_interval: config.refresh_interval,
+            dashboard_ttl: config.dashboard_ttl,
+            flight: Mutex::new(None),
+            last_round: Mutex::new(None),
+            outcomes: watch::Sender::new(Outcome::NothingAsked),
+        }))
+    }
+
+    /// The summary: cached, or made now by a round that everybody shares.
+    ///
+    /// Always answers, within UPSTREAM_TIMEOUT_MS and half a second; what the sources did is told by
+    /// the figures. Cancel safe: the round goes on for the others.
+    pub async fn fetch_dashboard_summary(self: &Arc<Self>) -> Answer {
+        let Some(cache) = &self.cache else {
+            return self.fetch_dashboard_summary_direct().await;
+        };
+        let cached = cache.cache_dashboard_data(|| Arc::clone(self).load(Demand::Round));
+        match timeout(self.patience(), cached).await {
+            Ok(Ok(entry)) => answer(&entry),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the summary's cache gave nothing");
+                self.known_now()
+            }
+            Err(_) => self.known_now(),
+        }
+    }
+
+    /// The summary of a round made now, or joined; the cache is not asked and learns nothing.
+    pub async fn fetch_dashboard_summary_direct(self: &Arc<Self>) -> Answer {
+        match timeout(self.patience(), self.join(Demand::Round)).await {
+            Ok(Some(round)) => uncached(round.summary),
+            Ok(None) | Err(_) => self.known_now(),
+        }
+    }
+
+    /// A round now, stored; joins one that is under way. Soon after a round: that round's summary.
+    pub async fn refresh_dashboard_summary(self: &Arc<Self>) -> Refreshed {
+        if let Some(recent) = self.recent().await {
+            return Refreshed::Recent(recent);
+        }
+        Refreshed::Ran(self.refresh(Demand::Refresh, self.patience()).await)
+    }
+
+    /// The refresher's round, stored, and how the sources did.
+    pub(crate) async fn refresh_in_background(self: &Arc<Self>) -> (Answer, Outcome) {
+        let before = self.last_round().as_ref().map(|(_, round)| round.ended);
+        let answer = self.refresh(Demand::Round, ROUND_LIMIT).await;
+        // Another instance may have answered for this one, which then has no round of its own.
+        let outcome = match self.last_round().as_ref() {
+            Some((_, round)) if Some(round.ended) != before => round.outcome,
+            _ => Outcome::NothingAsked,
+        };
+        (answer, outcome)
+    }
+
+    /// How each source is doing.
+    pub fn sources(&self) -> Vec<SourceReport> {
+        self.market.sources()
+    }
+
+    /// Forgets figures, so that the next read asks upstream.
+    pub fn forget(&self) {
+        self.market.forget();
+        *self.last_round() = None;
+    }
+
+    /// Tells of each round that ended, the readers' ones too.
+    pub(crate) fn outcomes(&self) -> watch::Receiver<Outcome> {
+        self.outcomes.subscribe()
+    }
+
+    async fn refresh(self: &Arc<Self>, demand: Demand, patience: Duration) -> Answer {
+        let refreshed = async {
+            match &self.cache {
+                Some(cache) => {
+                    let load = || Arc::clone(self).load(demand);
+                    match cache.refresh_dashboard_data(load).await {
+                        Ok(entry) => Some(answer(&entry)),
+                        Err(error) => {
+                            tracing::warn!(%error, "the round was not stored");
+                            None
+                        }
+                    }
+                }
+                None => self.join(demand).await.map(|round| uncached(round.summary)),
+            }
+        };
+        timeout(patience, refreshed).await.ok().flatten().unwrap_or_else(|| self.known_now())
+    }
+
+    /// The newest round's summary while it is recent: made here, or by whoever filled the store.
+    async fn recent(&self) -> Option<Answer> {
+        let own = self.last_round().as_ref().map(|(_, round)| Arc::clone(&round.summary));
+        let stored = match &self.cache {
+            Some(cache) => cache.cached_dashboard_data().await.map(|entry| answer(&entry)),
+            None => None,
+        };
+        let now = clock::now();
+        let own = own.map(|summary| Answer { age: age(&summary), ..uncached(summary) });
+        [stored, own]
+            .into_iter()
+            .flatten()
+            .filter(|answer| {
+                let since = now.duration_since(answer.summary.last_updated());
+                Duration::try_from(since).is_ok_and(|since| since < REFRESH_PAUSE)
+            })
+            .max_by_key(|answer| answer.summary.last_updated())
+    }
+
+    /// What the cache stores: how long it is fresh depends on what is in it.
+    async fn load(self: Arc<Self>, demand: Demand) -> Result<Loaded<Arc<Summary>>, RoundLost> {
+        let round = self.join(demand).await.ok_or(RoundLost)?;
+        let summary = round.summary;
+        let has_missing = summary.has_missing();
+        // Nobody knows whether the store holds better figures: nulls must not take their place.
+        let is_safe = !has_missing || self.is_seeded.load(Ordering::Acquire);
+        let fresh = if has_missing {
+            self.dashboard_ttl.min(self.refresh_interval)
+        } else {
+            self.dashboard_ttl
+        };
+        let loaded = Loaded::new(summary).ttl(fresh);
+        Ok(if is_safe { loaded } else { loaded.do_not_store() })
+    }
+
+    /// Joins the round under way, or begins one. None when it panicked.
+    async fn join(self: &Arc<Self>, demand: Demand) -> Option<Round> {
+        let flight = {
+            let generation = self.market.generation();
+            let mut slot = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+            let running = slot.as_ref().filter(|(born, flight)| {
+                *born == generation && flight.peek().is_none()
+            });
+            match running {
+                Some((_, flight)) => flight.clone(),
+                None => {
+                    let flight = self.begin(demand, generation);
+                    *slot = Some((generation, flight.clone()));
+                    flight
+                }
+            }
+        };
+        flight.await
+    }
+
+    /// A round runs on a task of its own: a caller who goes away takes nothing from the others.
+    fn begin(self: &Arc<Self>, demand: Demand, generation: u64) -> Flight {
+        let service = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            service.seed().await;
+            let round = service.market.round(demand).await;
+            service.end(generation, &round);
+            round
+        });
+        async move {
+            match task.await {
+                Ok(round) => Some(round),
+                Err(error) => {
+                    tracing::error!(%error, "a round was lost");
+                    None
+                }
+            }
+        }
+        .boxed()
+        .shared()
+    }
+
+    fn end(&self, generation: u64, round: &Round) {
+        if generation != self.market.generation() {
+            return;
+        }
+        *self.last_round() = Some((generation, round.clone()));
+        self.outcomes.send_replace(round.outcome);
+        let is_worth_keeping =
+            round.outcome == Outcome::Worked && self.is_seeded.load(Ordering::Acquire);
+        if let (true, Some(cache)) = (is_worth_keeping, &self.cache) {
+            // Beside the round, so that a slow store delays nobody who waits for the figures.
+            let (cache, summary) = (Arc::clone(cache), Arc::clone(&round.summary));
+            tokio::spawn(async move { cache.keep_last_good(summary).await });
+        }
+    }
+
+    /// Looks for the last good figures of earlier processes, until the store has said yes or no.
+    async fn seed(&self) {
+        let Some(cache) = &self.cache else { return };
+        if self.is_seeded.load(Ordering::Acquire) {
+            return;
+        }
+        match cache.last_good().await {
+            Ok(Some(summary)) => {
+                self.market.seed(&summary);
+                tracing::info!(made_at = %summary.last_updated(), "last good figures taken over");
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!(%error, "the store could not be asked for the last good figures");
+                return;
+            }
+        }
+        self.is_seeded.store(true, Ordering::Release);
+    }
+
+    /// What is known without asking anybody.
+    fn known_now(&self) -> Answer {
+        uncached(Arc::new(self.market.summary(Duration::ZERO)))
+    }
+
+    fn patience(&self) -> Duration {
+        self.upstream_timeout + ASSEMBLY_GRACE
+    }
+
+    fn last_round(&self) -> MutexGuard<'_, Option<(u64, Round)>> {
+        self.last_round.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn answer(entry: &Entry<Arc<Summary>>) -> Answer {
+    Answer {
+        summary: Arc::clone(entry.value()),
+        age: entry.age(),
+        is_stale: entry.is_stale(),
+        tier: match entry.source() {
+            terrace::Source::Local => Tier::Local,
+            terrace::Source::Store => Tier::Store,
+            terrace::Source::Loader => Tier::Loader,
+        },
+    }
+}
+
+fn uncached(summary: Arc<Summary>) -> Answer {
+    Answer { summary, age: Duration::ZERO, is_stale: false, tier: Tier::Uncached }
+}
+
+fn age(summary: &Summary) -> Duration {
+    Duration::try_from(clock::now().duration_since(summary.last_updated())).unwrap_or_default()
+}

@@ -1,0 +1,120 @@
+//! What goes wrong when a source is read. Types decide what follows, never the text.
+
+use std::time::Duration;
+
+use super::figure::Reason;
+
+/// Why a read of a source gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    #[error("no answer in time")]
+    TimedOut,
+    /// Invariant: the error was stripped of its address, which may carry a secret.
+    #[error("the connection failed")]
+    NotReachable(#[source] reqwest::Error),
+    #[error("answered with status {status}")]
+    Status { status: u16, retry_after: Option<Duration> },
+    #[error("answered with a redirect, status {status}, which is not followed")]
+    Redirected { status: u16 },
+    #[error("the body is larger than {limit_bytes} bytes")]
+    TooLarge { limit_bytes: usize },
+    #[error("the body is not what is documented")]
+    NotDecodable(#[source] serde_json::Error),
+    #[error("the body does not hold what it should: {}", .0.code())]
+    Rejected(Reason),
+    #[error("not asked: the breaker is open")]
+    BreakerOpen,
+    #[error("not asked: the source wants to be left alone for another {wait:?}")]
+    CoolingDown { wait: Duration },
+    #[error("the cache could not say")]
+    Cache(#[source] terrace::Error),
+}
+
+/// What an error says about the source as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The source did not work: counts towards its breaker.
+    Broken,
+    /// The source works, but leave it alone for so long; none: it did not say how long.
+    LeaveAlone(Option<Duration>),
+    /// The source does not serve us at all, and will not soon.
+    ShutOut(Duration),
+    /// Only this question failed, or nobody was asked.
+    Unrelated,
+}
+
+/// A firewall's 403 may mean rate; a shut door stays shut for longer.
+const FORBIDDEN_PAUSE: Duration = Duration::from_secs(5 * 60);
+const SHUT_OUT_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+impl UpstreamError {
+    /// The code that readers see.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::TimedOut => Reason::TimedOut,
+            Self::NotReachable(_) => Reason::NotReachable,
+            Self::Status { status: 418 | 429, .. } => Reason::RateLimited,
+            Self::Status { status: 500.., .. } => Reason::ServerFailed,
+            Self::Status { .. } => Reason::Refused,
+            Self::Redirected { .. } => Reason::Redirected,
+            Self::TooLarge { .. } => Reason::TooLarge,
+            Self::NotDecodable(_) => Reason::NotDecodable,
+            Self::Rejected(reason) => *reason,
+            Self::BreakerOpen => Reason::BreakerOpen,
+            Self::CoolingDown { .. } => Reason::CoolingDown,
+            Self::Cache(_) => Reason::Failed,
+        }
+    }
+
+    /// Whether the same question may get an answer a moment later.
+    pub(crate) fn is_retryable(&self) -> bool {
+        match self {
+            Self::TimedOut | Self::NotReachable(_) => true,
+            Self::Status { status, retry_after } => match status {
+                408 | 500..=599 => true,
+                // Without a word on how long, the host is left alone for a while (health.rs).
+                429 => retry_after.is_some(),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// How long the source itself asks to wait.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    pub(crate) fn verdict(&self) -> Verdict {
+        match self {
+            Self::Status { status: 418 | 429, retry_after } => Verdict::LeaveAlone(*retry_after),
+            Self::Status { status: 503, retry_after: Some(wait) } => {
+                Verdict::LeaveAlone(Some(*wait))
+            }
+            Self::Status { status: 403, .. } => Verdict::ShutOut(FORBIDDEN_PAUSE),
+            Self::Status { status: 401 | 402 | 451, .. } => Verdict::ShutOut(SHUT_OUT_PAUSE),
+            Self::TimedOut
+            | Self::NotReachable(_)
+            | Self::Status { status: 500.., .. }
+            | Self::Redirected { .. }
+            | Self::TooLarge { .. }
+            | Self::NotDecodable(_) => Verdict::Broken,
+            Self::Status { .. }
+            | Self::Rejected(_)
+            | Self::BreakerOpen
+            | Self::CoolingDown { .. }
+            | Self::Cache(_) => Verdict::Unrelated,
+        }
+    }
+}
+
+/// The service could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// No HTTP client, for want of certificates for instance.
+    #[error("preparing the HTTP client for the market sources")]
+    Client(#[source] reqwest::Error),
+}

@@ -1,0 +1,73 @@
+//! alternative.me: the Fear & Greed index, one value a day.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+use tokio::time::Instant;
+
+use super::{
+    checked::{Batch, label, seconds},
+    error::UpstreamError,
+    figure::{Figure, Reason, Value},
+    upstream::Upstream,
+};
+use crate::clock;
+
+/// The source is asked again at the latest after this, whatever it says.
+const LONGEST: Duration = Duration::from_secs(3_600);
+/// What the source may take to publish after the moment that it names.
+const GRACE: Duration = Duration::from_secs(60);
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Vec<Entry>,
+    metadata: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    error: Option<Json>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    value: Option<Json>,
+    value_classification: Option<Json>,
+    timestamp: Option<Json>,
+    time_until_update: Option<Json>,
+}
+
+/// The newest value, with the label as received: the borders between labels are not documented.
+pub(crate) async fn fear_greed(
+    upstream: &Upstream,
+    deadline: Instant,
+) -> Result<Batch, UpstreamError> {
+    let answer: Answer = upstream.read("/fng/", &[("limit", "1")], deadline).await?;
+    if answer.metadata.and_then(|metadata| metadata.error).is_some_and(|error| !error.is_null()) {
+        return Err(UpstreamError::Rejected(Reason::Refused));
+    }
+    let entry =
+        answer.data.first().ok_or(UpstreamError::Rejected(Reason::NotInAnswer))?;
+    let at = whole::<i64>(entry.timestamp.as_ref()).and_then(seconds);
+    let value = whole::<u32>(entry.value.as_ref())
+        .and_then(|value| if value <= 100 { Ok(value) } else { Err(Reason::OutOfRange) });
+    let text = label(entry.value_classification.as_ref());
+    // The label names the value: neither is taken without the other.
+    let both = value.and_then(|value| Ok((value, text?, at?)));
+    let (value, text) = match both {
+        Ok((value, text, at)) => (Ok((Value::Whole(value), at)), Ok((Value::Text(text), at))),
+        Err(reason) => (Err(reason), Err(reason)),
+    };
+    let figures = vec![(Figure::FearGreed, value), (Figure::FearGreedLabel, text)];
+    let said = whole::<u64>(entry.time_until_update.as_ref()).ok();
+    let lasts = said.map_or(LONGEST, |s| Duration::from_secs(s).saturating_add(GRACE).min(LONGEST));
+    Ok(Batch { figures, lasts: Some(lasts), received_at: clock::now() })
+}
+
+/// Every number of this source is a string.
+fn whole<T: std::str::FromStr>(json: Option<&Json>) -> Result<T, Reason> {
+    let json = json.filter(|json| !json.is_null()).ok_or(Reason::NotInAnswer)?;
+    let text = json.as_str().ok_or(Reason::NotDecodable)?;
+    text.trim().parse().map_err(|_| Reason::NotDecodable)
+}

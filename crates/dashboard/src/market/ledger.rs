@@ -1,0 +1,373 @@
+//! The last good figures, group by group: what is due to be asked, and what each figure is worth.
+//! Pure; the time is passed in.
+
+use std::{collections::HashMap, time::Duration};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{
+    checked::Batch,
+    figure::{Figure, Group, Reading, Reason, Sample, State},
+    summary::Summary,
+    symbol::Symbol,
+};
+use crate::config::Config;
+
+/// Who wants new figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// A reader who missed, or the refresher.
+    Round,
+    /// A person who asked for it: prices need not wait for a refresher that is set to be slow.
+    Refresh,
+}
+
+/// A refresh that follows the last round sooner than this gets that round's figures.
+pub(crate) const REFRESH_PAUSE: Duration = Duration::from_secs(10);
+
+/// What the sources publish at; upstreams.md 2.8.
+const GLOBAL_INTERVAL: Duration = Duration::from_secs(600);
+const FEAR_GREED_INTERVAL: Duration = Duration::from_secs(3_600);
+
+/// How often groups are asked, and how long their values last.
+#[derive(Clone, Debug)]
+struct Pace {
+    round: Duration,
+    candles: Duration,
+    /// What a round may take: a value is not stale for having waited for it.
+    slack: Duration,
+}
+
+impl Pace {
+    fn interval(&self, group: Group) -> Duration {
+        match group {
+            Group::Prices => self.round,
+            Group::Candles => self.candles,
+            Group::Global => GLOBAL_INTERVAL,
+            Group::FearGreed => FEAR_GREED_INTERVAL,
+        }
+    }
+
+    /// A group whose interval has not passed stays fresh, so the table's soft time is a floor.
+    fn soft(&self, group: Group) -> Duration {
+        let table = match group {
+            Group::Prices => Duration::from_secs(15),
+            Group::Candles => Duration::from_secs(60),
+            Group::Global => GLOBAL_INTERVAL,
+            Group::FearGreed => FEAR_GREED_INTERVAL,
+        };
+        table.max(self.interval(group) + self.round + self.slack)
+    }
+
+    fn hard(&self, group: Group) -> Duration {
+        let table = match group {
+            Group::Prices => Duration::from_secs(15 * 60),
+            Group::Candles => Duration::from_secs(3_600),
+            Group::Global => Duration::from_secs(6 * 3_600),
+            Group::FearGreed => LONGEST_HARD_TIME,
+        };
+        table.max(self.soft(group))
+    }
+}
+
+/// The longest that any last good value is shown.
+pub(crate) const LONGEST_HARD_TIME: Duration = Duration::from_secs(48 * 3_600);
+
+/// What is known of one group.
+#[derive(Debug, Default)]
+struct Page {
+    samples: HashMap<Figure, Sample>,
+    /// Figures that the latest answer held no good value for.
+    rejected: HashMap<Figure, Reason>,
+    /// Why the latest attempt as a whole failed.
+    failed: Option<Reason>,
+    /// When it was last asked, and how long to wait from then on.
+    asked: Option<(Instant, Duration)>,
+}
+
+/// The last good figures.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pace: Pace,
+    symbols: Vec<Symbol>,
+    /// Rounds that began before the ledger was emptied may not write into it.
+    generation: u64,
+    pages: HashMap<Group, Page>,
+}
+
+/// The groups that a round is to ask, under the ledger's generation.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) groups: Vec<Group>,
+    generation: u64,
+    at: Instant,
+}
+
+impl Ledger {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            pace: Pace {
+                round: config.refresh_interval,
+                candles: config.market_data_ttl,
+                slack: config.upstream_timeout,
+            },
+            symbols: config.symbols.clone(),
+            generation: 0,
+            pages: HashMap::new(),
+        }
+    }
+
+    /// Empties it: the next round asks every source.
+    pub(crate) fn forget(&mut self) {
+        self.generation += 1;
+        self.pages.clear();
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The groups whose own interval has passed.
+    pub(crate) fn claim(&self, demand: Demand, now: Instant) -> Claim {
+        let is_due = |group: &Group| {
+            let Some((at, wait)) = self.pages.get(group).and_then(|page| page.asked) else {
+                return true;
+            };
+            let wait = match (demand, group) {
+                (Demand::Refresh, Group::Prices) => wait.min(REFRESH_PAUSE),
+                _ => wait,
+            };
+            // A round that comes a moment early must not leave its prices to the next one.
+            let tolerance = (wait / 10).min(Duration::from_millis(500));
+            now + tolerance >= at + wait
+        };
+        let groups = Group::ALL.into_iter().filter(is_due).collect();
+        Claim { groups, generation: self.generation, at: now }
+    }
+
+    /// Writes down what an attempt gave. A failed one leaves the last good values where they are.
+    pub(crate) fn record(
+        &mut self,
+        claim: &Claim,
+        group: Group,
+        attempt: Result<Batch, Reason>,
+        now: Timestamp,
+    ) {
+        if claim.generation != self.generation {
+            return;
+        }
+        let interval = self.pace.interval(group);
+        let soon = interval.min(self.pace.round);
+        let page = self.pages.entry(group).or_default();
+        let batch = match attempt {
+            Ok(batch) => batch,
+            Err(reason) => {
+                page.failed = Some(reason);
+                page.asked = Some((claim.at, soon));
+                return;
+            }
+        };
+        page.failed = None;
+        page.rejected.clear();
+        // Candles may come out of the cache: they last from when they reached us.
+        let held_for = elapsed(batch.received_at, now);
+        let wait = batch.lasts.unwrap_or(interval).min(interval).saturating_sub(held_for);
+        let is_good = batch.figures.iter().any(|(_, value)| value.is_ok());
+        page.asked = Some((claim.at, if is_good { wait } else { soon }));
+        for (figure, value) in batch.figures {
+            match value {
+                Ok((value, observed_at)) => {
+                    let sample = Sample { value, observed_at, received_at: batch.received_at };
+                    page.samples.insert(figure, sample);
+                }
+                Err(reason) => {
+                    page.rejected.insert(figure, reason);
+                }
+            }
+        }
+    }
+
+    /// Takes over the figures of an earlier summary where nothing newer is known. A group that is
+    /// whole there is not asked again before its interval has passed.
+    pub(crate) fn seed(&mut self, summary: &Summary, now: Instant, shown: Timestamp) {
+        for reading in summary.readings() {
+            let Some(sample) = reading.state.sample() else { continue };
+            let page = self.pages.entry(reading.figure.group()).or_default();
+            let is_newer = |known: &Sample| known.received_at >= sample.received_at;
+            if !page.samples.get(&reading.figure).is_some_and(is_newer) {
+                page.samples.insert(reading.figure, sample.clone());
+            }
+        }
+        let figures = Figure::all(&self.symbols);
+        for group in Group::ALL {
+            let ages: Option<Vec<Duration>> = figures
+                .iter()
+                .filter(|figure| figure.group() == group)
+                .map(|&figure| match summary.state(figure) {
+                    Some(State::Fresh(sample)) => Some(elapsed(sample.received_at, shown)),
+                    _ => None,
+                })
+                .collect();
+            let oldest = ages.and_then(|ages| ages.into_iter().max());
+            let page = self.pages.entry(group).or_default();
+            if let (Some(age), None) = (oldest, page.asked) {
+                let wait = self.pace.interval(group).saturating_sub(age);
+                page.asked = Some((now, wait));
+            }
+        }
+    }
+
+    /// Every figure's state.
+    pub(crate) fn readings(&self, now: Timestamp) -> Vec<Reading> {
+        Figure::all(&self.symbols)
+            .into_iter()
+            .map(|figure| Reading { figure, state: self.state(figure, now) })
+            .collect()
+    }
+
+    fn state(&self, figure: Figure, now: Timestamp) -> State {
+        let group = figure.group();
+        let Some(page) = self.pages.get(&group) else {
+            return State::Missing(Reason::NotAskedYet);
+        };
+        let trouble = page.failed.or_else(|| page.rejected.get(&figure).copied());
+        let Some(sample) = page.samples.get(&figure) else {
+            return State::Missing(trouble.unwrap_or(Reason::NotAskedYet));
+        };
+        let age = elapsed(sample.received_at, now);
+        if age > self.pace.hard(group) {
+            return State::Missing(trouble.unwrap_or(Reason::TooOld));
+        }
+        match trouble {
+            Some(reason) => State::Stale(sample.clone(), reason),
+            None if age > self.pace.soft(group) => State::Stale(sample.clone(), Reason::TooOld),
+            None => State::Fresh(sample.clone()),
+        }
+    }
+}
+
+/// A wall clock that was set back makes nothing younger than new.
+fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::{figure::Value, summary::Origin};
+
+    const GROUP: Group = Group::FearGreed;
+
+    fn shown(s: u64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + i64::try_from(s).unwrap()).unwrap()
+    }
+
+    fn batch(value: u32, at: Timestamp) -> Batch {
+        let text = Value::Text("Fear".to_owned());
+        Batch {
+            figures: vec![
+                (Figure::FearGreed, Ok((Value::Whole(value), at))),
+                (Figure::FearGreedLabel, Ok((text, at))),
+            ],
+            lasts: None,
+            received_at: at,
+        }
+    }
+
+    fn ledger() -> Ledger {
+        Ledger::new(&Config::defaults())
+    }
+
+    fn claim_of(ledger: &Ledger, at: Instant) -> Claim {
+        ledger.claim(Demand::Round, at)
+    }
+
+    fn state(ledger: &Ledger, s: u64) -> State {
+        ledger.state(Figure::FearGreed, shown(s))
+    }
+
+    #[test]
+    fn a_figure_that_was_never_read_is_missing_and_not_a_number() {
+        assert_eq!(state(&ledger(), 0), State::Missing(Reason::NotAskedYet));
+    }
+
+    #[test]
+    fn a_failed_attempt_leaves_the_last_good_value_marked_stale_until_its_hard_time() {
+        let start = Instant::now();
+        let mut ledger = ledger();
+        let claim = claim_of(&ledger, start);
+        ledger.record(&claim, GROUP, Ok(batch(40, shown(0))), shown(0));
+        assert!(matches!(state(&ledger, 1), State::Fresh(_)));
+        let claim = claim_of(&ledger, start + FEAR_GREED_INTERVAL);
+        ledger.record(&claim, GROUP, Err(Reason::ServerFailed), shown(3_600));
+        assert!(matches!(state(&ledger, 3_600), State::Stale(_, Reason::ServerFailed)));
+        let past_hard = LONGEST_HARD_TIME.as_secs() + 1;
+        assert_eq!(state(&ledger, past_hard), State::Missing(Reason::ServerFailed));
+    }
+
+    #[test]
+    fn a_source_is_asked_again_only_after_its_own_interval() {
+        let start = Instant::now();
+        let mut ledger = ledger();
+        let claim = claim_of(&ledger, start);
+        assert_eq!(claim.groups, Group::ALL);
+        for group in Group::ALL {
+            let mut read = batch(1, shown(0));
+            if group != GROUP {
+                read.figures = vec![(Figure::MarketCap, Ok((Value::Number(1.0), shown(0))))];
+            }
+            ledger.record(&claim, group, Ok(read), shown(0));
+        }
+        let due = |s| ledger.claim(Demand::Round, start + Duration::from_secs(s)).groups;
+        assert!(due(5).is_empty());
+        assert_eq!(due(10), [Group::Prices]);
+        assert_eq!(due(60), [Group::Prices, Group::Candles]);
+        assert_eq!(due(600), [Group::Prices, Group::Candles, Group::Global]);
+        assert_eq!(due(3_600), Group::ALL);
+    }
+
+    #[test]
+    fn a_source_that_failed_is_asked_again_in_the_next_round() {
+        let start = Instant::now();
+        let mut ledger = ledger();
+        let claim = claim_of(&ledger, start);
+        ledger.record(&claim, GROUP, Err(Reason::TimedOut), shown(8));
+        let later = ledger.claim(Demand::Round, start + Duration::from_secs(10));
+        assert!(later.groups.contains(&GROUP));
+    }
+
+    #[test]
+    fn a_round_that_began_before_the_ledger_was_emptied_writes_nothing() {
+        let mut ledger = ledger();
+        let claim = claim_of(&ledger, Instant::now());
+        ledger.forget();
+        ledger.record(&claim, GROUP, Ok(batch(40, shown(0))), shown(0));
+        assert_eq!(state(&ledger, 0), State::Missing(Reason::NotAskedYet));
+    }
+
+    #[test]
+    fn a_seeded_group_is_served_and_not_asked_before_it_is_due() {
+        let now = Instant::now();
+        let mut first = ledger();
+        let claim = claim_of(&first, now);
+        first.record(&claim, GROUP, Ok(batch(40, shown(0))), shown(0));
+        let summary = Summary::new(Origin::Live, shown(0), 1, first.readings(shown(0)));
+
+        let mut second = ledger();
+        second.seed(&summary, now, shown(1_800));
+        assert!(matches!(state(&second, 1_800), State::Fresh(_)));
+        let due = |s| second.claim(Demand::Round, now + Duration::from_secs(s)).groups;
+        assert!(!due(1_700).contains(&GROUP));
+        assert!(due(1_800).contains(&GROUP));
+        assert!(due(0).contains(&Group::Prices));
+    }
+
+    #[test]
+    fn a_value_past_its_soft_time_is_stale_without_any_failure() {
+        let mut ledger = ledger();
+        let claim = claim_of(&ledger, Instant::now());
+        ledger.record(&claim, GROUP, Ok(batch(40, shown(0))), shown(0));
+        assert!(matches!(state(&ledger, 3 * 3_600), State::Stale(_, Reason::TooOld)));
+    }
+}
