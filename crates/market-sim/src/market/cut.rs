@@ -97,7 +97,10 @@ fn shapes(whole: &Bar, key: u64, grid: Grid) -> Vec<Shape> {
         last if last == grid.count => whole.close,
         _ => {
             let noise = 1.1 * swing * signed(mix(key, 1_000 + number as u64));
-            within(extremes.zigzag(whole, grid.count, number as f64) + noise)
+            within(reflected(
+                extremes.zigzag(whole, grid.count, number as f64) + noise,
+                whole,
+            ))
         }
     };
     let shape = |number: usize| {
@@ -125,6 +128,18 @@ fn shapes(whole: &Bar, key: u64, grid: Grid) -> Vec<Shape> {
         }
     };
     (0..grid.count).map(shape).collect()
+}
+
+/// A price beyond an extreme turned back by as much: cut off there, it would often stand still.
+fn reflected(price: f64, whole: &Bar) -> f64 {
+    let (low, high) = (whole.low.as_f64(), whole.high.as_f64());
+    if price > high {
+        2.0 * high - price
+    } else if price < low {
+        2.0 * low - price
+    } else {
+        price
+    }
 }
 
 /// Prices of the four ticks of a second: open, both extremes, close.
