@@ -11,7 +11,7 @@ const FORMS = {
   share: format.share,
   index: format.index,
   decimal: format.oneDecimal,
-  text: (value) => value ?? format.NOTHING,
+  text: (value) => value ?? "No reading",
   rsi: format.rsiWord,
 };
 

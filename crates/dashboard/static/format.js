@@ -75,7 +75,7 @@ export function age(ms) {
 
 /** What an RSI means in words: the usual borders 30 and 70. */
 export function rsiWord(value) {
-  if (!isNumber(value)) return NOTHING;
+  if (!isNumber(value)) return "No reading";
   if (value >= 70) return "Overbought";
   if (value <= 30) return "Oversold";
   return "Neutral";

@@ -7,14 +7,18 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::cache::manager::CacheStats;
 use crate::clock;
+use crate::market::answer::SourceReport;
+use crate::market::figure::Reason;
 
 use super::Site;
 use super::front::{self, Client};
+use super::health;
 use super::problem::Problem;
 
 /// When the GET form of clear was declared old (RFC 9745).
@@ -111,4 +115,54 @@ pub(crate) async fn clear_selected(
         );
     }
     Ok(response)
+}
+
+/// `GET /admin/cache/stats`.
+pub(crate) async fn stats(
+    State(site): State<Site>,
+    Extension(client): Extension<Client>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    admit(&site, &headers, client, "stats")?;
+    let stats = site.cache.stats();
+    let mut body = health::tiers(&site, &stats);
+    body["caches"] = detail(&stats);
+    body["sources"] = site.service.sources().iter().map(source).collect();
+    body["websockets"] = json!({
+        "open": site.admission.open(),
+        "max_clients": site.config.ws_max_clients,
+        "max_per_address": site.config.ws_max_per_address,
+    });
+    body["last_update_seq"] = json!(site.hub.latest().map(|update| update.seq));
+    Ok(([NO_STORE], Json(body)).into_response())
+}
+
+fn source(report: &SourceReport) -> Value {
+    json!({
+        "source": report.source.name(),
+        "breaker": report.breaker,
+        "last_success": report.last_success,
+        "last_error": report.last_error.map(Reason::code),
+        "cooling_until": report.cooling_until,
+        "reads": report.reads,
+        "failed_reads": report.failed_reads,
+    })
+}
+
+/// Clears every tier, then what the service remembers: the next read asks upstream.
+async fn clear(site: &Site, client: Client) -> Response {
+    let operations = site.cache.clear().await;
+    site.service.forget();
+    tracing::info!(address = %client.0, action = "clear", ?operations, "admin: cleared");
+    let body = json!({
+        "success": true,
+        "message": "Every cache was cleared.",
+        "operations": operations,
+        "timestamp": clock::now(),
+    });
+    ([NO_STORE], Json(body)).into_response()
+}
+
+fn detail(_stats: &CacheStats) -> Value {
+    json!({})
 }

@@ -8,13 +8,13 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use crate::clock;
-use crate::market::figure::{Figure, Group, Reason, Source};
+use crate::market::figure::{self, Figure, Group, Sample, Source, Value};
 use crate::market::summary::{Origin, Summary};
 use crate::market::symbol::Symbol;
 
 use super::Site;
 use super::assets;
-use super::numbers::{self, NOTHING};
+use super::numbers;
 use super::problem::Told;
 use super::shown::{Shown, words};
 
@@ -28,6 +28,9 @@ const MODULES: [&str; 7] = [
     "sources.js",
     "trail.js",
 ];
+
+/// Stands under a gauge without a value.
+const NO_READING: &str = "No reading";
 
 #[derive(Template)]
 #[template(path = "page.html")]
@@ -50,7 +53,7 @@ struct Page {
     coin_names: String,
     coins_why: String,
     fng: Shown,
-    fng_label: Shown,
+    fng_word: String,
     fng_words: String,
     fng_marker: String,
     rsi: Shown,
@@ -114,7 +117,7 @@ fn as_html(status: StatusCode, html: String) -> Response {
 }
 
 fn render(summary: &Summary, symbols: &[Symbol], now: Timestamp) -> String {
-    let show = |figure, form| Shown::of(summary, figure, form, now);
+    let show = |figure, form: fn(f64) -> String| Shown::of(summary, figure, form, now);
     let coins: Vec<Coin> = symbols.iter().map(|symbol| coin(summary, *symbol, now)).collect();
     let names: Vec<&str> = coins.iter().map(|coin| coin.price.name.as_str()).collect();
     let coin_names = names.join(" ");
@@ -123,9 +126,9 @@ fn render(summary: &Summary, symbols: &[Symbol], now: Timestamp) -> String {
     let btc_share = show(Figure::BtcShare, numbers::share);
     let eth_share = show(Figure::EthShare, numbers::share);
     let fng = show(Figure::FearGreed, |value| format!("{value:.0}"));
-    let fng_label = show(Figure::FearGreedLabel, |value| value.to_string());
+    let fng_word = label(summary);
     let rsi = show(Figure::BtcRsi14, numbers::decimal);
-    let rsi_word = rsi.number.map_or(NOTHING, numbers::rsi_word);
+    let rsi_word = rsi.number.map_or(NO_READING, numbers::rsi_word);
     let page = Page {
         edition: assets::edition(),
         modules: MODULES,
@@ -138,7 +141,7 @@ fn render(summary: &Summary, symbols: &[Symbol], now: Timestamp) -> String {
         eth_width: eth_share.number.unwrap_or(0.0),
         market_why: first_why([&market_cap, &volume, &btc_share]),
         coins_why: first_why(coins.iter().map(|coin| &coin.price)),
-        fng_words: format!("Fear and Greed Index: {}, {}", fng.text, fng_label.text),
+        fng_words: format!("Fear and Greed Index: {}, {}", fng.text, fng_word),
         fng_marker: marker(fng.number),
         rsi_words: format!("Bitcoin RSI 14: {}, {rsi_word}", rsi.text),
         rsi_marker: marker(rsi.number),
@@ -150,11 +153,19 @@ fn render(summary: &Summary, symbols: &[Symbol], now: Timestamp) -> String {
         coins,
         coin_names,
         fng,
-        fng_label,
+        fng_word,
         rsi,
         rsi_word,
     };
     page.render().expect("writing to a String does not fail, and the template calls nothing that does")
+}
+
+/// The label as it was received: its borders are the publisher's affair.
+fn label(summary: &Summary) -> String {
+    match summary.state(Figure::FearGreedLabel).and_then(figure::State::sample) {
+        Some(Sample { value: Value::Text(label), .. }) => label.clone(),
+        Some(_) | None => NO_READING.to_owned(),
+    }
 }
 
 fn coin(summary: &Summary, symbol: Symbol, now: Timestamp) -> Coin {

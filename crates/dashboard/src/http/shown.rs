@@ -37,7 +37,7 @@ impl Shown {
     pub(crate) fn of(
         summary: &Summary,
         figure: Figure,
-        form: impl Fn(f64) -> String,
+        form: fn(f64) -> String,
         now: Timestamp,
     ) -> Self {
         let state = summary.state(figure).unwrap_or(&State::Missing(Reason::NotAskedYet));
