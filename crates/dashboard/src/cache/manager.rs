@@ -6,15 +6,14 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use terrace::{BoxError, Cache, Entry, EntryOptions, Loaded, RedisStore, Written};
 
-use super::{
-    keys::{CacheKeys, Interval, Key, Kind},
-    tally::{CacheStats, Cleared},
-};
+use super::keys::{CacheKeys, Interval, Key, Kind};
 use crate::{
     config::Config,
     market::{LONGEST_HARD_TIME, candles::Candles, summary::Summary, symbol::Symbol},
     setting::{Policy, RedisUrl},
 };
+
+pub use super::tally::{CacheStats, Cleared};
 
 /// What a load may take beyond UPSTREAM_TIMEOUT_MS, which it keeps by itself.
 const LOAD_GRACE: Duration = Duration::from_secs(1);

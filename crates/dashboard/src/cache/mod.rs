@@ -3,4 +3,4 @@
 pub mod manager;
 
 pub mod keys;
-pub mod tally;
+mod tally;
