@@ -345,14 +345,9 @@ impl<V: Send + Sync + 'static> Leader<V> {
         self.give_back(standing).await;
     }
 
-    /// Gives the lease back, and wakes those here who were told that it is held:
-    /// when the reply is read, for Redis tells us nothing of our own removals.
     async fn give_back(&self, standing: Standing) {
-        let (Standing::Leased(token), Some(remote)) = (standing, &self.core.remote) else {
-            return;
-        };
-        if remote.release(&self.key, token).await.is_ok() {
-            write::void(&self.core, &self.key);
+        if let Standing::Leased(token) = standing {
+            write::release(&self.core, &self.key, token).await;
         }
     }
 }

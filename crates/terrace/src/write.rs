@@ -54,9 +54,17 @@ pub(crate) fn publish<V: Send + Sync + 'static>(
     })
 }
 
-/// Makes the key unseen here.
-pub(crate) fn void<V: Send + Sync + 'static>(core: &Core<V>, key: &str) {
-    core.gate.void(key);
+/// Gives a lease back, and wakes those here who were told that it is held: when
+/// the reply is read, for no store tells us of our own removals (protocol C23).
+pub(crate) async fn release<V: Send + Sync + 'static>(
+    core: &Core<V>,
+    key: &Arc<str>,
+    token: Token,
+) {
+    let Some(remote) = &core.remote else { return };
+    if remote.release(key, token).await.is_ok() {
+        core.gate.void(key);
+    }
 }
 
 /// A value on its way into both tiers, under the lease of this token.

@@ -206,7 +206,9 @@ async fn maintain(inner: Arc<Inner>) {
 }
 
 fn connection_info(url: &str) -> Result<ConnectionInfo, Error> {
-    let info = url.into_connection_info().map_err(|error| config_error(&error))?;
+    let info = url
+        .into_connection_info()
+        .map_err(|error| config_error(&error))?;
     let is_tls = match info.addr() {
         ConnectionAddr::TcpTls { insecure: true, .. } => {
             return Err(Error::config("redis URL: TLS without verification"));
