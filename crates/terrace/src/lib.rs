@@ -1,32 +1,37 @@
-//! stub docs
+#![doc = include_str!("../docs/crate.md")]
 
-mod builder;
+// The face.
 mod cache;
+mod builder;
 
-mod core;
-mod lead;
-mod listen;
+// The walks, and what they work on.
 mod read;
+mod lead;
 mod write;
+mod listen;
+mod core;
 
+// The mechanisms.
 mod flight;
 mod gate;
 mod pending;
-mod remote;
 mod trail;
+mod remote;
 
+// The edges.
 mod local;
 mod store;
 
-mod breaker;
-mod clock;
-mod codec;
+// The vocabulary.
 mod entry;
-mod envelope;
-mod error;
-mod key;
 mod options;
+mod key;
+mod envelope;
+mod codec;
+mod breaker;
 mod stats;
+mod clock;
+mod error;
 
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -51,3 +56,8 @@ pub use crate::{
 pub use crate::codec::Json;
 #[cfg(feature = "redis")]
 pub use crate::store::redis::RedisStore;
+
+/// The README's example, so that it compiles and runs.
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
