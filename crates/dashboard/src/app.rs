@@ -43,7 +43,6 @@ pub struct Application {
     address: SocketAddr,
     front: Front,
     cache: Arc<CacheManager>,
-    refresher: Refresher,
     stop: CancellationToken,
     sessions: TaskTracker,
 }
@@ -75,12 +74,12 @@ impl Application {
             cache: Arc::clone(&cache),
             service,
             hub,
-            refresher: refresher.clone(),
+            refresher,
             stop: stop.clone(),
             tasks: sessions.clone(),
             pace,
         });
-        Ok(Self { listener, address, front, cache, refresher, stop, sessions })
+        Ok(Self { listener, address, front, cache, stop, sessions })
     }
 
     /// Where it listens; the port is the real one, also where PORT was 0.
@@ -101,6 +100,9 @@ impl Application {
         self.sessions.close();
         if tokio::time::timeout(listener::DRAIN_DEADLINE, self.sessions.wait()).await.is_err() {
             tracing::warn!(left = self.sessions.len(), "stopped with WebSockets still open");
+        }
+        if tokio::time::timeout(listener::DRAIN_DEADLINE, self.cache.close()).await.is_err() {
+            tracing::warn!("stopped with writes to the store still under way");
         }
         tracing::info!("stopped");
     }

@@ -2,7 +2,7 @@
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use secrecy::{ExposeSecret, SecretString};
@@ -97,6 +97,11 @@ pub(crate) async fn clear_selected(
     request: Request,
 ) -> Result<Response, Problem> {
     admit(&site, request.headers(), client, "clear")?;
+    if request.method() == Method::HEAD {
+        // The router hands HEAD to GET's handler. Asking for headers must change nothing.
+        return Err(Problem::method_not_allowed()
+            .with(header::ALLOW, HeaderValue::from_static("GET,POST")));
+    }
     let is_get = request.method() == Method::GET;
     front::drain(request.into_body()).await?;
     let Query(selection) =
@@ -149,20 +154,59 @@ fn source(report: &SourceReport) -> Value {
     })
 }
 
-/// Clears every tier, then what the service remembers: the next read asks upstream.
+/// Empties every tier. The service forgets first: a round in between could put its last
+/// good figures back.
 async fn clear(site: &Site, client: Client) -> Response {
-    let operations = site.cache.clear().await;
     site.service.forget();
-    tracing::info!(address = %client.0, action = "clear", ?operations, "admin: cleared");
+    let cleared = site.cache.clear().await;
+    let is_complete = cleared.is_complete();
+    tracing::info!(
+        address = %client.0,
+        action = "clear",
+        is_complete,
+        operations = ?cleared.operations,
+        "admin: cleared"
+    );
+    let (status, message) = if is_complete {
+        (StatusCode::OK, "Every cache was cleared; the next read asks the sources.")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "Not every tier could be cleared; try again.")
+    };
     let body = json!({
-        "success": true,
-        "message": "Every cache was cleared.",
-        "operations": operations,
+        "success": is_complete,
+        "message": message,
+        "operations": cleared.operations,
+        "failures": cleared.failures,
         "timestamp": clock::now(),
     });
-    ([NO_STORE], Json(body)).into_response()
+    (status, [NO_STORE], Json(body)).into_response()
 }
 
-fn detail(_stats: &CacheStats) -> Value {
-    json!({})
+/// Each cache's own counters; terrace says what each one means.
+fn detail(stats: &CacheStats) -> Value {
+    let caches = stats.caches.iter().map(|(name, stats)| {
+        let figures = json!({
+            "entries": stats.entries,
+            "capacity": stats.capacity,
+            "hits": stats.hits,
+            "stale_hits": stats.stale_hits,
+            "misses": stats.misses,
+            "store_hits": stats.store_hits,
+            "store_misses": stats.store_misses,
+            "store_errors": stats.store_errors,
+            "store_timeouts": stats.store_timeouts,
+            "store_skipped": stats.store_skipped,
+            "store_damaged": stats.store_damaged,
+            "loads": stats.loads,
+            "load_failures": stats.load_failures,
+            "joined": stats.joined,
+            "stale_on_error": stats.stale_on_error,
+            "fills": stats.fills,
+            "refused": stats.refused,
+            "removals": stats.removals,
+            "store_breaker_open": stats.store.map(|store| store.breaker_open),
+        });
+        ((*name).to_owned(), figures)
+    });
+    Value::Object(caches.collect())
 }

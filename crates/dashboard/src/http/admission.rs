@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The open places.
 #[derive(Debug)]
-pub struct Admission {
+pub(crate) struct Admission {
     max_clients: usize,
     max_per_address: usize,
     seated: Mutex<Seated>,
@@ -21,14 +21,14 @@ struct Seated {
 
 /// A place taken; dropping it gives the place back.
 #[derive(Debug)]
-pub struct Seat {
+pub(crate) struct Seat {
     admission: Arc<Admission>,
     address: IpAddr,
 }
 
 /// Why there is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Full {
+pub(crate) enum Full {
     /// Every place is taken.
     House,
     /// This address has all the places one address may have.
@@ -37,7 +37,7 @@ pub enum Full {
 
 impl Admission {
     /// Places for `max_clients`, of which one address may have `max_per_address`; 0 there means any number.
-    pub fn new(max_clients: usize, max_per_address: usize) -> Self {
+    pub(crate) fn new(max_clients: usize, max_per_address: usize) -> Self {
         Self {
             max_clients,
             max_per_address,
@@ -49,8 +49,8 @@ impl Admission {
     ///
     /// # Errors
     /// [`Full`], which says whose limit was met.
-    pub fn seat(self: &Arc<Self>, address: IpAddr) -> Result<Seat, Full> {
-        let mut seated = self.seated.lock().unwrap_or_else(|held| held.into_inner());
+    pub(crate) fn seat(self: &Arc<Self>, address: IpAddr) -> Result<Seat, Full> {
+        let mut seated = self.seated.lock().unwrap_or_else(PoisonError::into_inner);
         if seated.all >= self.max_clients {
             return Err(Full::House);
         }
@@ -67,10 +67,10 @@ impl Admission {
     }
 
     /// How many places are taken.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.seated
             .lock()
-            .unwrap_or_else(|held| held.into_inner())
+            .unwrap_or_else(PoisonError::into_inner)
             .all
     }
 }
@@ -81,7 +81,7 @@ impl Drop for Seat {
             .admission
             .seated
             .lock()
-            .unwrap_or_else(|held| held.into_inner());
+            .unwrap_or_else(PoisonError::into_inner);
         seated.all -= 1;
         if let Some(here) = seated.by_address.get_mut(&self.address) {
             *here -= 1;

@@ -1,6 +1,6 @@
 //! What WebSocket clients are sent: JSON texts, encoded once however many listen.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::ws::Utf8Bytes;
 use jiff::Timestamp;
@@ -26,7 +26,7 @@ pub(crate) struct Frames {
 impl Frames {
     /// The texts of `update`. Whoever asks first pays for the encoding; the rest share it.
     pub(crate) fn of(&self, update: &Update) -> Arc<Frame> {
-        let mut newest = self.newest.lock().unwrap_or_else(|held| held.into_inner());
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(frame) = newest.as_ref().filter(|frame| frame.seq == update.seq) {
             return Arc::clone(frame);
         }

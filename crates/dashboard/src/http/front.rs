@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::http::header::{self, HeaderName};
-use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -49,7 +49,7 @@ pub struct Front {
 
 impl Front {
     /// Puts the front before `router`; answers are counted in `traffic`.
-    pub fn new(router: Router, traffic: Arc<Traffic>) -> Self {
+    pub(crate) fn new(router: Router, traffic: Arc<Traffic>) -> Self {
         Self { router, traffic }
     }
 
@@ -186,7 +186,13 @@ pub(crate) async fn method_not_allowed() -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::StatusCode;
+
     use super::*;
+
+    async fn broken() -> &'static str {
+        panic!("secret cause")
+    }
 
     fn local() -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], 1))
@@ -194,7 +200,7 @@ mod tests {
 
     fn front() -> Front {
         let router = Router::new()
-            .route("/api/panic", axum::routing::get(|| async { panic!("secret cause") }))
+            .route("/api/panic", axum::routing::get(broken))
             .fallback(not_found);
         Front::new(router, Arc::default())
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -12,13 +12,13 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 
 /// An error as the outside may see it: a code, a sentence, never the cause.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub(crate) struct Problem {
     status: StatusCode,
     code: &'static str,
     title: &'static str,
     detail: Cow<'static, str>,
     incident: Option<String>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The words of a problem, left on its response so that the front can say the
@@ -54,12 +54,12 @@ impl Problem {
             title,
             detail: detail.into(),
             incident: None,
-            headers: HeaderMap::new(),
+            headers: Vec::new(),
         }
     }
 
     /// 404: no route, or no such thing at this route.
-    pub fn not_found() -> Self {
+    pub(crate) fn not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "not-found",
@@ -69,7 +69,7 @@ impl Problem {
     }
 
     /// 405; the router adds `Allow`.
-    pub fn method_not_allowed() -> Self {
+    pub(crate) fn method_not_allowed() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method-not-allowed",
@@ -79,7 +79,7 @@ impl Problem {
     }
 
     /// 413: the request's body is larger than any route takes.
-    pub fn body_too_large(limit_bytes: usize) -> Self {
+    pub(crate) fn body_too_large(limit_bytes: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body-too-large",
@@ -89,7 +89,7 @@ impl Problem {
     }
 
     /// 408: the request's body did not arrive in time.
-    pub fn body_too_slow() -> Self {
+    pub(crate) fn body_too_slow() -> Self {
         Self::new(
             StatusCode::REQUEST_TIMEOUT,
             "body-too-slow",
@@ -99,7 +99,7 @@ impl Problem {
     }
 
     /// 400: a header, parameter or body that cannot be understood.
-    pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
             "bad-request",
@@ -109,7 +109,7 @@ impl Problem {
     }
 
     /// 401: the admin token is missing or wrong.
-    pub fn unauthorized() -> Self {
+    pub(crate) fn unauthorized() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "unauthorized",
@@ -123,7 +123,7 @@ impl Problem {
     }
 
     /// 403: the admin routes are switched off for want of a token.
-    pub fn admin_off() -> Self {
+    pub(crate) fn admin_off() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
             "admin-off",
@@ -133,7 +133,7 @@ impl Problem {
     }
 
     /// 403: a browser page of another site asked for a WebSocket.
-    pub fn foreign_origin() -> Self {
+    pub(crate) fn foreign_origin() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
             "foreign-origin",
@@ -143,7 +143,7 @@ impl Problem {
     }
 
     /// 429: too much from one address; `retry_after` in whole seconds, at least one.
-    pub fn too_many(detail: impl Into<Cow<'static, str>>, retry_after_seconds: u64) -> Self {
+    pub(crate) fn too_many(detail: impl Into<Cow<'static, str>>, retry_after_seconds: u64) -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too-many-requests",
@@ -154,7 +154,7 @@ impl Problem {
     }
 
     /// 503: cannot be served just now.
-    pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "unavailable",
@@ -165,7 +165,7 @@ impl Problem {
     }
 
     /// 426: `/ws` was asked for without a WebSocket handshake.
-    pub fn upgrade_needed() -> Self {
+    pub(crate) fn upgrade_needed() -> Self {
         Self::new(
             StatusCode::UPGRADE_REQUIRED,
             "upgrade-needed",
@@ -183,7 +183,7 @@ impl Problem {
     }
 
     /// 500 with an opaque incident id; the cause belongs in the log beside the same id.
-    pub fn internal(incident: String) -> Self {
+    pub(crate) fn internal(incident: String) -> Self {
         let mut problem = Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
@@ -196,8 +196,8 @@ impl Problem {
 
     /// The same problem with one more response header.
     #[must_use]
-    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
         self
     }
 }
@@ -214,7 +214,9 @@ impl IntoResponse for Problem {
         };
         let json = serde_json::to_vec(&body).expect("a struct of strings always encodes");
         let mut response = (self.status, json).into_response();
-        response.headers_mut().extend(self.headers);
+        for (name, value) in self.headers {
+            response.headers_mut().insert(name, value);
+        }
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
         // A problem is about one moment; no cache may repeat it to somebody else.
         response.headers_mut().insert(

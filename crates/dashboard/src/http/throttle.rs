@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Failures an address has per window before it has to wait: enough for typing
 /// errors, too few for guessing (faults.md 4.3).
-pub const MAX_FAILURES: u32 = 5;
+pub(crate) const MAX_FAILURES: u32 = 5;
 
 /// The window the failures are counted in.
-pub const WINDOW: Duration = Duration::from_secs(60);
+pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 
 /// Addresses remembered at once. Beyond it the oldest windows go first, so that a
 /// flood from many addresses costs memory for this many only.
@@ -18,7 +18,7 @@ const MAX_ADDRESSES: usize = 4096;
 
 /// Failed admin attempts per address in a fixed window.
 #[derive(Debug, Default)]
-pub struct Throttle {
+pub(crate) struct Throttle {
     failures: Mutex<HashMap<IpAddr, Window>>,
 }
 
@@ -30,16 +30,16 @@ struct Window {
 
 impl Throttle {
     /// How long `address` has to wait at `now`, if it has to.
-    pub fn wait(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let failures = self.failures.lock().unwrap_or_else(|held| held.into_inner());
+    pub(crate) fn wait(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let window = failures.get(&address)?;
         let left = WINDOW.checked_sub(now.saturating_duration_since(window.opened))?;
         (window.failures >= MAX_FAILURES && !left.is_zero()).then_some(left)
     }
 
     /// Notes a failure of `address` at `now`.
-    pub fn failed(&self, address: IpAddr, now: Instant) {
-        let mut failures = self.failures.lock().unwrap_or_else(|held| held.into_inner());
+    pub(crate) fn failed(&self, address: IpAddr, now: Instant) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= MAX_ADDRESSES && !failures.contains_key(&address) {
             failures.retain(|_, window| now.saturating_duration_since(window.opened) < WINDOW);
             if failures.len() >= MAX_ADDRESSES {

@@ -5,23 +5,23 @@ use std::time::Duration;
 
 /// Counts HTTP answers since start, health routes excepted.
 #[derive(Debug, Default)]
-pub struct Traffic {
+pub(crate) struct Traffic {
     answers: AtomicU64,
     busy_nanos: AtomicU64,
 }
 
 /// One reading of [`Traffic`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// Answers since start.
-    pub answers: u64,
+    pub(crate) answers: u64,
     /// Mean time from the request's head to the answer's head; 0.0 where nothing was counted.
-    pub mean_ms: f64,
+    pub(crate) mean_ms: f64,
 }
 
 impl Traffic {
     /// Counts one answer that took `spent`.
-    pub fn count(&self, spent: Duration) {
+    pub(crate) fn count(&self, spent: Duration) {
         let nanos = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
         self.answers.fetch_add(1, Ordering::Relaxed);
         self.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
@@ -29,7 +29,7 @@ impl Traffic {
 
     /// The figures so far. The two are read one after the other, which may put them one answer apart.
     #[allow(clippy::cast_precision_loss)]
-    pub fn reading(&self) -> Reading {
+    pub(crate) fn reading(&self) -> Reading {
         let answers = self.answers.load(Ordering::Relaxed);
         let busy_ms = self.busy_nanos.load(Ordering::Relaxed) as f64 / 1e6;
         let mean_ms = if answers == 0 {

@@ -1,1 +1,11 @@
 //! The dashboard's integration tests, one binary.
+
+mod rig;
+mod wire;
+
+mod admin;
+mod http;
+mod page;
+mod process;
+mod sources;
+mod ws;
