@@ -251,6 +251,10 @@ impl<V: Send + Sync + 'static> Leader<V> {
                     if self.wait(pause).await || self.look_again() {
                         return None;
                     }
+                    // The new ticket came first: a write that fails from here on kills it.
+                    if self.core.pending.has(&self.key) {
+                        return Some(Standing::Pending);
+                    }
                     until = remote.patience();
                 }
             }

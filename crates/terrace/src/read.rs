@@ -60,10 +60,11 @@ pub(crate) async fn find<V: Send + Sync + 'static>(
 ) -> Option<Entry<V>> {
     miss(core, key);
     let remote = core.remote.as_ref()?;
+    // The ticket first: a write that fails after this look at the list kills it.
+    let ticket = core.gate.ticket(key);
     if core.pending.has(key) {
         return None;
     }
-    let ticket = core.gate.ticket(key);
     let Found::Value(received) = remote.get(key, remote.patience()).await else {
         return None;
     };
