@@ -1,0 +1,32 @@
+//! Ratios against baselines of the same run: `scripts/bench [ID…]`.
+//!
+//! Prints a table and appends one JSON object per figure to the file named by
+//! `BENCH_JSON`, if it is set. Nothing is asserted: a loaded machine is no failure.
+
+mod hit_ratio;
+mod local_hit;
+mod ratio;
+mod store_calls;
+
+#[path = "../../tests/it/redis_server.rs"]
+mod redis_server;
+
+fn main() {
+    // cargo passes `--bench`; what is left are ids.
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let wants = |id: &str| wanted.is_empty() || wanted.iter().any(|one| one == id);
+    let mut figures = Vec::new();
+    if wants("P1") {
+        figures.extend(local_hit::run());
+    }
+    if wants("P2") || wants("P3") {
+        figures.extend(store_calls::run(wants("P2"), wants("P3")));
+    }
+    if wants("hits") {
+        figures.extend(hit_ratio::run());
+    }
+    ratio::print_table(&figures);
+}
