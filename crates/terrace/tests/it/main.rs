@@ -1,0 +1,9 @@
+//! Behaviour of terrace, through its public face, with real Redis servers.
+
+mod chaos;
+mod redis_server;
+mod rig;
+mod staged;
+
+mod pending;
+mod races;

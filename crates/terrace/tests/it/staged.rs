@@ -1,0 +1,153 @@
+//! A store in this process whose calls can be failed or held, verb by verb.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use terrace::{
+    Error, Fill, FillOutcome, Lease, LeaseRequest, Slot, Store, StoreFuture, Stored, Token,
+    testing::MemoryStore,
+};
+
+use crate::rig::Latch;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Verb {
+    Get,
+    Lease,
+    Force,
+    Fill,
+    Release,
+    Remove,
+    Clear,
+    Ping,
+}
+
+/// What becomes of a call.
+#[derive(Clone, Debug)]
+pub(crate) enum Fate {
+    /// The store answers with a refusal; nothing is done.
+    Refused,
+    /// The store cannot be asked; nothing is done.
+    Unreachable,
+    /// It is done, and the answer is lost.
+    Unanswered,
+    /// It is done once the latch is open.
+    Late(Latch),
+    /// It is done at once, and answered once the latch is open.
+    Held(Latch),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Staged {
+    inner: MemoryStore,
+    fates: Arc<Mutex<HashMap<Verb, Fate>>>,
+    calls: Arc<Mutex<HashMap<Verb, u64>>>,
+}
+
+impl Staged {
+    pub(crate) fn over(inner: &MemoryStore) -> Self {
+        Self {
+            inner: inner.sibling(),
+            fates: Arc::default(),
+            calls: Arc::default(),
+        }
+    }
+
+    pub(crate) fn decide(&self, verb: Verb, fate: Fate) {
+        self.fates.lock().unwrap().insert(verb, fate);
+    }
+
+    pub(crate) fn relent(&self, verb: Verb) {
+        self.fates.lock().unwrap().remove(&verb);
+    }
+
+    pub(crate) fn fail_everything(&self) {
+        use Verb::*;
+        for verb in [Get, Lease, Force, Fill, Release, Remove, Clear, Ping] {
+            self.decide(verb, Fate::Unreachable);
+        }
+    }
+
+    pub(crate) fn relent_everything(&self) {
+        self.fates.lock().unwrap().clear();
+    }
+
+    pub(crate) fn calls(&self, verb: Verb) -> u64 {
+        self.calls.lock().unwrap().get(&verb).copied().unwrap_or(0)
+    }
+
+    fn stage<'a, T: Send + 'a>(
+        &'a self,
+        verb: Verb,
+        call: impl FnOnce() -> StoreFuture<'a, T> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(async move {
+            *self.calls.lock().unwrap().entry(verb).or_default() += 1;
+            let fate = self.fates.lock().unwrap().get(&verb).cloned();
+            match fate {
+                None => call().await,
+                Some(Fate::Refused) => Err(Error::rejected("staging", "not today")),
+                Some(Fate::Unreachable) => Err(Error::unavailable("staging", "nobody there")),
+                Some(Fate::Unanswered) => {
+                    call().await?;
+                    Err(Error::unavailable("staging", "the line went dead"))
+                }
+                Some(Fate::Late(latch)) => {
+                    latch.pass().await;
+                    call().await
+                }
+                Some(Fate::Held(latch)) => {
+                    let answer = call().await;
+                    latch.pass().await;
+                    answer
+                }
+            }
+        })
+    }
+}
+
+impl Store for Staged {
+    fn kind(&self) -> &'static str {
+        "staged"
+    }
+
+    fn get<'a>(&'a self, slot: &'a Slot, limit: usize) -> StoreFuture<'a, Option<Stored>> {
+        self.stage(Verb::Get, move || self.inner.get(slot, limit))
+    }
+
+    fn lease<'a>(&'a self, slot: &'a Slot, request: LeaseRequest) -> StoreFuture<'a, Lease> {
+        self.stage(Verb::Lease, move || self.inner.lease(slot, request))
+    }
+
+    fn force<'a>(
+        &'a self,
+        slot: &'a Slot,
+        token: Token,
+        hold: Duration,
+    ) -> StoreFuture<'a, Option<Token>> {
+        self.stage(Verb::Force, move || self.inner.force(slot, token, hold))
+    }
+
+    fn fill<'a>(&'a self, slot: &'a Slot, fill: Fill) -> StoreFuture<'a, FillOutcome> {
+        self.stage(Verb::Fill, move || self.inner.fill(slot, fill))
+    }
+
+    fn release<'a>(&'a self, slot: &'a Slot, token: Token) -> StoreFuture<'a, ()> {
+        self.stage(Verb::Release, move || self.inner.release(slot, token))
+    }
+
+    fn remove<'a>(&'a self, slot: &'a Slot) -> StoreFuture<'a, ()> {
+        self.stage(Verb::Remove, move || self.inner.remove(slot))
+    }
+
+    fn clear<'a>(&'a self, cache: &'a str, step: Duration) -> StoreFuture<'a, u64> {
+        self.stage(Verb::Clear, move || self.inner.clear(cache, step))
+    }
+
+    fn ping(&self) -> StoreFuture<'_, ()> {
+        self.stage(Verb::Ping, move || self.inner.ping())
+    }
+}
