@@ -3,6 +3,10 @@
 const LONGEST = 90;
 const WIDTH = 120;
 const HEIGHT = 28;
+// A line grows from the left until it has this many points: two of them are no slope yet.
+const FEWEST = 24;
+// Moves below a thousandth stay small on the line, or noise would look like news.
+const LEAST_SPAN = 0.001;
 
 const trails = new Map();
 
@@ -27,12 +31,14 @@ export function paintTrails() {
 
 function line(points) {
   const low = Math.min(...points);
-  const span = Math.max(...points) - low;
-  const step = WIDTH / (points.length - 1);
+  const high = Math.max(...points);
+  const middle = (low + high) / 2;
+  const span = Math.max(high - low, middle * LEAST_SPAN);
+  const step = WIDTH / Math.max(points.length - 1, FEWEST);
   return points
     .map((value, at) => {
-      const height = span === 0 ? 0.5 : (value - low) / span;
-      return `${(at * step).toFixed(1)},${(HEIGHT - 3 - height * (HEIGHT - 6)).toFixed(1)}`;
+      const height = HEIGHT / 2 - ((value - middle) / span) * (HEIGHT - 6);
+      return `${(at * step).toFixed(1)},${height.toFixed(1)}`;
     })
     .join(" ");
 }
