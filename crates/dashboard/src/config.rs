@@ -131,7 +131,11 @@ impl Config {
         lookup: impl Fn(&str) -> Option<std::ffi::OsString>,
     ) -> Result<Self, BadSetting> {
         let mut config = Self::read(flags, |name| {
-            if IGNORED_BY_DEMO.contains(&name) { None } else { lookup(name) }
+            if IGNORED_BY_DEMO.contains(&name) {
+                None
+            } else {
+                lookup(name)
+            }
         })?;
         config.origin = Origin::Simulated;
         config.data_dir.push("demo");
@@ -162,13 +166,19 @@ impl Config {
             ("DASHBOARD_TTL_SECONDS", seconds(self.dashboard_ttl)),
             ("MARKET_DATA_TTL_SECONDS", seconds(self.market_data_ttl)),
             ("REFRESH_INTERVAL_SECONDS", seconds(self.refresh_interval)),
-            ("REFRESH_BACKOFF_MAX_SECONDS", seconds(self.refresh_backoff_max)),
+            (
+                "REFRESH_BACKOFF_MAX_SECONDS",
+                seconds(self.refresh_backoff_max),
+            ),
             ("SYMBOLS", symbols.join(",")),
             ("ADMIN_TOKEN", hidden(self.admin_token.is_some())),
             ("BINANCE_BASE_URL", self.binance.to_string()),
             ("COINGECKO_BASE_URL", self.coingecko.to_string()),
             ("FNG_BASE_URL", self.fng.to_string()),
-            ("UPSTREAM_TIMEOUT_MS", self.upstream_timeout.as_millis().to_string()),
+            (
+                "UPSTREAM_TIMEOUT_MS",
+                self.upstream_timeout.as_millis().to_string(),
+            ),
             ("L2_TIMEOUT_MS", self.l2_timeout.as_millis().to_string()),
             ("WS_MAX_CLIENTS", self.ws_max_clients.to_string()),
             ("WS_MAX_PER_ADDRESS", self.ws_max_per_address.to_string()),

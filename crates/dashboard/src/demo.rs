@@ -46,7 +46,11 @@ impl Demo {
 
     /// What a person at the terminal wants to know.
     pub fn greeting(&self, address: std::net::SocketAddr) -> String {
-        let token = self.config.admin_token.as_ref().map_or("", |token| token.expose_secret());
+        let token = self
+            .config
+            .admin_token
+            .as_ref()
+            .map_or("", |token| token.expose_secret());
         format!(
             "\
 Simulated market data, made up in this process. Nothing here is a real price.

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = if error.is::<BadSetting>() { BAD_SETTING } else { FAILED };
-            told(&chain(error.as_ref()), code)
+            told(telemetry::chain(error.as_ref()), code)
         }
     }
 }
@@ -107,10 +107,4 @@ fn told(problem: impl std::fmt::Display, code: u8) -> ExitCode {
     // Nobody reads standard error any more: there is nobody left to tell.
     let _ = writeln!(io::stderr().lock(), "dashboard: {problem}");
     ExitCode::from(code)
-}
-
-/// The error and its causes on one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

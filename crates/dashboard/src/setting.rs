@@ -139,14 +139,16 @@ impl<'a> Settings<'a> {
         if text == "localhost" {
             return Ok(DEFAULT_HOST);
         }
-        text.parse().map_err(|_| bad(name, &text, "an IP address, such as 127.0.0.1 or 0.0.0.0"))
+        text.parse()
+            .map_err(|_| bad(name, &text, "an IP address, such as 127.0.0.1 or 0.0.0.0"))
     }
 
     pub(crate) fn port(&self, flag: Option<&str>) -> Result<u16, BadSetting> {
         let Some((name, text)) = self.flag_or("--port", flag, "PORT")? else {
             return Ok(8_080);
         };
-        text.parse().map_err(|_| bad(name, &text, "a whole number from 0 to 65535"))
+        text.parse()
+            .map_err(|_| bad(name, &text, "a whole number from 0 to 65535"))
     }
 
     pub(crate) fn log_filter(&self, flag: Option<&str>) -> Result<String, BadSetting> {
@@ -155,9 +157,11 @@ impl<'a> Settings<'a> {
         };
         match telemetry::parse_filter(&text) {
             Some(_) => Ok(text),
-            None => {
-                Err(bad(name, &text, "levels, such as info or warn,terrace=debug (no span filters)"))
-            }
+            None => Err(bad(
+                name,
+                &text,
+                "levels, such as info or warn,terrace=debug (no span filters)",
+            )),
         }
     }
 
@@ -167,18 +171,29 @@ impl<'a> Settings<'a> {
         default: u64,
         range: RangeInclusive<u64>,
     ) -> Result<u64, BadSetting> {
-        let Some(text) = self.text(name)? else { return Ok(default) };
-        text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
-            bad(name, &text, &format!("a whole number from {} to {}", range.start(), range.end()))
-        })
+        let Some(text) = self.text(name)? else {
+            return Ok(default);
+        };
+        text.parse()
+            .ok()
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| {
+                bad(
+                    name,
+                    &text,
+                    &format!("a whole number from {} to {}", range.start(), range.end()),
+                )
+            })
     }
 
     pub(crate) fn seconds(&self, name: &str, default: u64) -> Result<Duration, BadSetting> {
-        self.count(name, default, 1..=31_536_000).map(Duration::from_secs)
+        self.count(name, default, 1..=31_536_000)
+            .map(Duration::from_secs)
     }
 
     pub(crate) fn millis(&self, name: &str, default: u64) -> Result<Duration, BadSetting> {
-        self.count(name, default, 1..=600_000).map(Duration::from_millis)
+        self.count(name, default, 1..=600_000)
+            .map(Duration::from_millis)
     }
 
     pub(crate) fn clients(&self, name: &str, default: u64) -> Result<usize, BadSetting> {
@@ -187,18 +202,29 @@ impl<'a> Settings<'a> {
     }
 
     pub(crate) fn path(&self, name: &str, default: &str) -> Result<PathBuf, BadSetting> {
-        Ok(self.text(name)?.unwrap_or_else(|| default.to_owned()).into())
+        Ok(self
+            .text(name)?
+            .unwrap_or_else(|| default.to_owned())
+            .into())
     }
 
     pub(crate) fn namespace(&self, name: &str, default: &str) -> Result<String, BadSetting> {
         let text = self.text(name)?.unwrap_or_else(|| default.to_owned());
         let is_fine = (1..=32).contains(&text.len())
-            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
-        if is_fine { Ok(text) } else { Err(bad(name, &text, "1 to 32 of a-z 0-9 _ -")) }
+            && text
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+        if is_fine {
+            Ok(text)
+        } else {
+            Err(bad(name, &text, "1 to 32 of a-z 0-9 _ -"))
+        }
     }
 
     pub(crate) fn policy(&self, name: &str) -> Result<Option<Policy>, BadSetting> {
-        let Some(text) = self.text(name)? else { return Ok(None) };
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
         [Policy::TinyLfu, Policy::Lru, Policy::S3Fifo]
             .into_iter()
             .find(|policy| policy.code() == text)
@@ -215,7 +241,9 @@ impl<'a> Settings<'a> {
     }
 
     pub(crate) fn symbols(&self, name: &str) -> Result<Vec<Symbol>, BadSetting> {
-        let Some(text) = self.text(name)? else { return Ok(Symbol::ALL.to_vec()) };
+        let Some(text) = self.text(name)? else {
+            return Ok(Symbol::ALL.to_vec());
+        };
         let known = || Symbol::ALL.map(Symbol::code).join(",");
         let mut symbols = Vec::new();
         for part in text.split(',') {
@@ -235,13 +263,19 @@ impl<'a> Settings<'a> {
         let text = self.text(name)?.unwrap_or_else(|| default.to_owned());
         BaseUrl::parse(&text).map_err(|takes| {
             // An address with credentials must not reach a terminal or a log.
-            let shown = if text.contains('@') { "(an address with credentials)" } else { &text };
+            let shown = if text.contains('@') {
+                "(an address with credentials)"
+            } else {
+                &text
+            };
             bad(name, shown, takes)
         })
     }
 
     pub(crate) fn origins(&self, name: &str) -> Result<Vec<String>, BadSetting> {
-        let Some(text) = self.text(name)? else { return Ok(Vec::new()) };
+        let Some(text) = self.text(name)? else {
+            return Ok(Vec::new());
+        };
         text.split(',')
             .map(|part| {
                 let origin = part.trim().trim_end_matches('/');
@@ -256,37 +290,51 @@ impl<'a> Settings<'a> {
 
     pub(crate) fn redis_url(&self) -> Result<Option<RedisUrl>, BadSetting> {
         const TAKES: &str = "redis://, rediss:// or unix:// and an address";
-        let Some((name, secret)) = self.secret("REDIS_URL")? else { return Ok(None) };
+        let Some((name, secret)) = self.secret("REDIS_URL")? else {
+            return Ok(None);
+        };
         let text = secret.expose_secret();
-        let is_fine = ["redis://", "rediss://", "unix://"]
-            .iter()
-            .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
-            && is_redis_url(text);
+        let is_fine = ["redis://", "rediss://", "unix://"].iter().any(|scheme| {
+            text.strip_prefix(scheme)
+                .is_some_and(|rest| !rest.is_empty())
+        }) && is_redis_url(text);
         if is_fine {
             Ok(Some(RedisUrl(secret)))
         } else {
-            Err(bad_secret(&name, "what it holds (hidden, it may carry a password)", TAKES))
+            Err(bad_secret(
+                &name,
+                "what it holds (hidden, it may carry a password)",
+                TAKES,
+            ))
         }
     }
 
     pub(crate) fn admin_token(&self) -> Result<Option<SecretString>, BadSetting> {
-        let Some((name, secret)) = self.secret("ADMIN_TOKEN")? else { return Ok(None) };
+        let Some((name, secret)) = self.secret("ADMIN_TOKEN")? else {
+            return Ok(None);
+        };
         let characters = secret.expose_secret().chars().count();
         let is_visible = secret.expose_secret().bytes().all(|b| b.is_ascii_graphic());
         if characters >= 32 && is_visible {
             return Ok(Some(secret));
         }
         let held = format!("a secret of {characters} characters (hidden)");
-        Err(bad_secret(&name, &held, "at least 32 visible ASCII characters without blanks"))
+        Err(bad_secret(
+            &name,
+            &held,
+            "at least 32 visible ASCII characters without blanks",
+        ))
     }
 
     /// A secret from `NAME` or from the file that `NAME_FILE` names, with the name it came by.
     fn secret(&self, name: &str) -> Result<Option<(String, SecretString)>, BadSetting> {
         let file_name = format!("{name}_FILE");
         match (self.text(name)?, self.text(&file_name)?) {
-            (Some(_), Some(_)) => {
-                Err(bad_secret(&file_name, &format!("setting it beside {name}"), "one of the two"))
-            }
+            (Some(_), Some(_)) => Err(bad_secret(
+                &file_name,
+                &format!("setting it beside {name}"),
+                "one of the two",
+            )),
             (Some(text), None) => Ok(Some((name.to_owned(), text.into()))),
             (None, Some(path)) => {
                 let content = fs::read_to_string(&path)
@@ -329,5 +377,9 @@ fn bad(setting: &str, held: &str, takes: &str) -> BadSetting {
 }
 
 fn bad_secret(setting: &str, held: &str, takes: &str) -> BadSetting {
-    BadSetting { setting: setting.to_owned(), held: held.to_owned(), takes: takes.to_owned() }
+    BadSetting {
+        setting: setting.to_owned(),
+        held: held.to_owned(),
+        takes: takes.to_owned(),
+    }
 }

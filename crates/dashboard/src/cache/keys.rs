@@ -162,7 +162,9 @@ fn joined(parts: &[&str]) -> Result<Key, BadKey> {
 
 fn check(part: &str) -> Result<(), BadKey> {
     let is_fine = (1..=64).contains(&part.len())
-        && part.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
+        && part
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
     if is_fine { Ok(()) } else { Err(BadKey) }
 }
 
@@ -174,12 +176,20 @@ mod tests {
     fn keys_read_as_the_specification_writes_them() {
         assert_eq!(CacheKeys::dashboard_summary().as_str(), "dashboard:summary");
         assert_eq!(CacheKeys::market_data(Symbol::Link).as_str(), "market:link");
-        assert_eq!(CacheKeys::crypto_report("BTC", "1d").unwrap().as_str(), "report:btc:1d");
         assert_eq!(
-            CacheKeys::technical_indicator("btc", "MACD", "12-26-9").unwrap().as_str(),
+            CacheKeys::crypto_report("BTC", "1d").unwrap().as_str(),
+            "report:btc:1d"
+        );
+        assert_eq!(
+            CacheKeys::technical_indicator("btc", "MACD", "12-26-9")
+                .unwrap()
+                .as_str(),
             "indicator:btc:macd:12-26-9"
         );
-        assert_eq!(CacheKeys::candles(Symbol::Btc, Interval::Day1).as_str(), "candles:btc:1d");
+        assert_eq!(
+            CacheKeys::candles(Symbol::Btc, Interval::Day1).as_str(),
+            "candles:btc:1d"
+        );
     }
 
     #[test]
@@ -192,15 +202,25 @@ mod tests {
     #[test]
     fn a_day_is_the_interval_that_needs_no_fifth_part() {
         let key = |interval| CacheKeys::technical_indicator_with("btc", "rsi", "14", interval);
-        assert_eq!(key(Interval::Day1).unwrap().as_str(), "indicator:btc:rsi:14");
-        assert_eq!(key(Interval::Hour4).unwrap().as_str(), "indicator:btc:rsi:14:4h");
+        assert_eq!(
+            key(Interval::Day1).unwrap().as_str(),
+            "indicator:btc:rsi:14"
+        );
+        assert_eq!(
+            key(Interval::Hour4).unwrap().as_str(),
+            "indicator:btc:rsi:14:4h"
+        );
     }
 
     #[test]
     fn a_part_that_could_change_the_key_is_refused() {
         let long = "x".repeat(65);
         for part in ["", "a:b", "a b", "é", "*", "../x", "a{b}", long.as_str()] {
-            assert_eq!(CacheKeys::crypto_report(part, "1d"), Err(BadKey), "{part:?}");
+            assert_eq!(
+                CacheKeys::crypto_report(part, "1d"),
+                Err(BadKey),
+                "{part:?}"
+            );
         }
         assert_eq!(Key::parse("dashboard::x"), Err(BadKey));
     }

@@ -65,16 +65,23 @@ impl CacheManager {
     /// # Errors
     /// When the store's address cannot be understood.
     pub fn build(config: &Config) -> Result<Self, CacheError> {
-        let store = config.redis_url.as_ref().map(|url| store(url, config)).transpose()?;
-        let policy = config.l1_policy.map_or_else(terrace::Policy::default, policy);
+        let store = config
+            .redis_url
+            .as_ref()
+            .map(|url| store(url, config))
+            .transpose()?;
+        let policy = config
+            .l1_policy
+            .map_or_else(terrace::Policy::default, policy);
         let total = config.l1_capacity;
         let dashboard_entries = (total / 8).clamp(1, DASHBOARD_ENTRIES);
         let candles_entries = (total / 8).clamp(1, CANDLES_ENTRIES);
-        let general_entries = total.saturating_sub(dashboard_entries + candles_entries).max(1);
+        let general_entries = total
+            .saturating_sub(dashboard_entries + candles_entries)
+            .max(1);
         let load_timeout = config.upstream_timeout + LOAD_GRACE;
-        let brief = |ttl: Duration| {
-            EntryOptions::ttl(ttl.min(config.l2_ttl)).load_timeout(load_timeout)
-        };
+        let brief =
+            |ttl: Duration| EntryOptions::ttl(ttl.min(config.l2_ttl)).load_timeout(load_timeout);
         let reserve = config.l2_ttl.saturating_sub(config.dashboard_ttl);
         let summary_options = brief(config.dashboard_ttl)
             .stale_while_revalidate(config.dashboard_ttl.min(reserve))
@@ -131,7 +138,9 @@ impl CacheManager {
         Fut: Future<Output = Result<Loaded<Arc<Summary>>, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        self.dashboard.get_or_load(CacheKeys::dashboard_summary(), load).await
+        self.dashboard
+            .get_or_load(CacheKeys::dashboard_summary(), load)
+            .await
     }
 
     /// The summary, loaded anew and stored; one flight with those who miss it.
@@ -147,12 +156,18 @@ impl CacheManager {
         Fut: Future<Output = Result<Loaded<Arc<Summary>>, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        self.dashboard.refresh(CacheKeys::dashboard_summary(), load).await
+        self.dashboard
+            .refresh(CacheKeys::dashboard_summary(), load)
+            .await
     }
 
     /// The summary if some tier has it; nothing is loaded.
     pub async fn cached_dashboard_data(&self) -> Option<Entry<Arc<Summary>>> {
-        self.dashboard.get(CacheKeys::dashboard_summary()).await.ok().flatten()
+        self.dashboard
+            .get(CacheKeys::dashboard_summary())
+            .await
+            .ok()
+            .flatten()
     }
 
     /// Candles of a coin, cached or loaded.
@@ -170,7 +185,9 @@ impl CacheManager {
         Fut: Future<Output = Result<Arc<Candles>, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        self.candles.get_or_load(CacheKeys::candles(symbol, interval), load).await
+        self.candles
+            .get_or_load(CacheKeys::candles(symbol, interval), load)
+            .await
     }
 
     /// The last good figures that any instance left, however long ago.
@@ -198,7 +215,10 @@ impl CacheManager {
             return;
         }
         let options = EntryOptions::ttl(LONGEST_HARD_TIME);
-        let kept = self.dashboard.set_with(CacheKeys::dashboard_live(), &options, summary).await;
+        let kept = self
+            .dashboard
+            .set_with(CacheKeys::dashboard_live(), &options, summary)
+            .await;
         if let Err(error) = kept {
             tracing::debug!(%error, "the last good figures were not kept");
         }
@@ -265,10 +285,12 @@ impl CacheManager {
         ttl: Duration,
     ) -> Result<Written, CacheError> {
         check_kind(key)?;
-        let encoded =
-            serde_json::to_vec(value).map_err(|_| CacheError::OtherType(key.clone()))?;
+        let encoded = serde_json::to_vec(value).map_err(|_| CacheError::OtherType(key.clone()))?;
         let options = self.general_with(ttl);
-        Ok(self.general.set_with(key, &options, Encoded(encoded.into())).await?)
+        Ok(self
+            .general
+            .set_with(key, &options, Encoded(encoded.into()))
+            .await?)
     }
 
     /// Removes one key, of whatever kind, from every tier.

@@ -91,7 +91,8 @@ impl Cleared {
     pub(super) fn note(&mut self, cache: &str, done: Result<terrace::Cleared, terrace::Error>) {
         match done {
             Ok(counts) => {
-                self.operations.push(format!("{cache}: {} entries in L1", counts.local));
+                self.operations
+                    .push(format!("{cache}: {} entries in L1", counts.local));
                 if let Some(keys) = counts.store {
                     self.operations.push(format!("{cache}: {keys} keys in L2"));
                 }
@@ -99,7 +100,8 @@ impl Cleared {
             Err(error) => {
                 tracing::warn!(cache, %error, "L2 was not cleared");
                 self.operations.push(format!("{cache}: L1"));
-                self.failures.push(format!("{cache}: L2 could not be cleared"));
+                self.failures
+                    .push(format!("{cache}: L2 could not be cleared"));
             }
         }
     }

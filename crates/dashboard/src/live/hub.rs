@@ -35,7 +35,9 @@ impl Default for Hub {
 impl Hub {
     /// A hub at which nothing was published yet.
     pub fn new() -> Self {
-        Self { newest: watch::Sender::new(None) }
+        Self {
+            newest: watch::Sender::new(None),
+        }
     }
 
     /// A receiver that sees the newest update and every change that it is quick enough for.
@@ -61,8 +63,15 @@ impl Hub {
         let mut published = None;
         self.newest.send_modify(|newest| {
             let at_least = u64::try_from(now.as_millisecond()).unwrap_or(0);
-            let seq = newest.as_ref().map_or(at_least, |last| at_least.max(last.seq + 1));
-            let update = Arc::new(Update { seq, timestamp: now, source: source.to_owned(), summary });
+            let seq = newest
+                .as_ref()
+                .map_or(at_least, |last| at_least.max(last.seq + 1));
+            let update = Arc::new(Update {
+                seq,
+                timestamp: now,
+                source: source.to_owned(),
+                summary,
+            });
             published = Some(Arc::clone(&update));
             *newest = Some(update);
         });

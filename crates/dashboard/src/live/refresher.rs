@@ -98,7 +98,9 @@ impl Pulse {
     }
 
     fn alive_until(&self) -> MutexGuard<'_, Instant> {
-        self.alive_until.lock().unwrap_or_else(PoisonError::into_inner)
+        self.alive_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,8 +152,8 @@ impl Walk {
             tracing::warn!("a round did not end in time");
             return Outcome::Failed;
         };
-        self.hub.publish("refresher", answer.summary, clock::now());
         self.pulse.rounds.fetch_add(1, Ordering::Relaxed);
+        self.hub.publish("refresher", answer.summary, clock::now());
         outcome
     }
 
@@ -181,7 +183,9 @@ enum Rest {
 /// Doubles from the fourth failed round in a row on, up to the longest pause that is set.
 fn pause(failed_rounds: u32, interval: Duration, longest: Duration) -> Duration {
     let doublings = failed_rounds.saturating_sub(PATIENT_ROUNDS).min(31);
-    interval.saturating_mul(1 << doublings).min(longest.max(interval))
+    interval
+        .saturating_mul(1 << doublings)
+        .min(longest.max(interval))
 }
 
 #[cfg(test)]
@@ -190,8 +194,12 @@ mod tests {
 
     #[test]
     fn pauses_double_from_the_fourth_failed_round_up_to_the_longest() {
-        let seconds = |failed| pause(failed, Duration::from_secs(10), Duration::from_secs(60)).as_secs();
-        assert_eq!([0, 1, 2, 3, 4, 5, 6, 7, 99].map(seconds), [10, 10, 10, 10, 20, 40, 60, 60, 60]);
+        let seconds =
+            |failed| pause(failed, Duration::from_secs(10), Duration::from_secs(60)).as_secs();
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5, 6, 7, 99].map(seconds),
+            [10, 10, 10, 10, 20, 40, 60, 60, 60]
+        );
     }
 
     #[test]

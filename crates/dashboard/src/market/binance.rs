@@ -46,32 +46,45 @@ pub(crate) async fn prices(
 ) -> Result<Batch, UpstreamError> {
     let pairs: Vec<&str> = symbols.iter().map(|symbol| symbol.binance_pair()).collect();
     let asked = serde_json::to_string(&pairs).map_err(UpstreamError::NotDecodable)?;
-    let tickers: Vec<Ticker> =
-        upstream.read("/api/v3/ticker/24hr", &[("symbols", &asked)], deadline).await?;
+    let tickers: Vec<Ticker> = upstream
+        .read("/api/v3/ticker/24hr", &[("symbols", &asked)], deadline)
+        .await?;
     // The order of the answer is not promised.
-    let by_pair: HashMap<&str, &Ticker> =
-        tickers.iter().map(|ticker| (ticker.symbol.as_str(), ticker)).collect();
+    let by_pair: HashMap<&str, &Ticker> = tickers
+        .iter()
+        .map(|ticker| (ticker.symbol.as_str(), ticker))
+        .collect();
     let mut figures = Vec::with_capacity(symbols.len() * 2);
     for &symbol in symbols {
         let ticker = by_pair.get(symbol.binance_pair()).copied();
         let read = |figure, check: fn(&Ticker) -> Result<f64, Reason>| {
-            let value = ticker.ok_or(Reason::NotInAnswer).and_then(|ticker| {
-                Ok((Value::Number(check(ticker)?), closed_at(ticker)?))
-            });
+            let value = ticker
+                .ok_or(Reason::NotInAnswer)
+                .and_then(|ticker| Ok((Value::Number(check(ticker)?), closed_at(ticker)?)));
             (figure, value)
         };
         figures.push(read(Figure::Price(symbol), |ticker| {
             decimal(ticker.last_price.as_ref()).and_then(positive)
         }));
         figures.push(read(Figure::Change24h(symbol), |ticker| {
+            // The change of a price that cannot be is not to be trusted either.
+            decimal(ticker.last_price.as_ref()).and_then(positive)?;
             decimal(ticker.price_change_percent.as_ref()).and_then(change)
         }));
     }
-    Ok(Batch { figures, lasts: None, received_at: clock::now() })
+    Ok(Batch {
+        figures,
+        lasts: None,
+        received_at: clock::now(),
+    })
 }
 
 fn closed_at(ticker: &Ticker) -> Result<jiff::Timestamp, Reason> {
-    let ms = ticker.close_time.as_ref().and_then(Json::as_i64).ok_or(Reason::NotDecodable)?;
+    let ms = ticker
+        .close_time
+        .as_ref()
+        .and_then(Json::as_i64)
+        .ok_or(Reason::NotDecodable)?;
     millis(ms)
 }
 
@@ -84,7 +97,11 @@ pub(crate) async fn daily_candles(
     // The time first: a bar that ends between the two calls then counts as open, never an open bar
     // as closed.
     let time: ServerTime = upstream.read("/api/v3/time", &[], deadline).await?;
-    let query = [("symbol", symbol.binance_pair()), ("interval", "1d"), ("limit", CANDLES_ASKED)];
+    let query = [
+        ("symbol", symbol.binance_pair()),
+        ("interval", "1d"),
+        ("limit", CANDLES_ASKED),
+    ];
     let rows: Vec<Vec<Json>> = upstream.read("/api/v3/klines", &query, deadline).await?;
     let bars: Result<Vec<_>, Reason> = rows.iter().map(|row| candles::bar(row)).collect();
     let source_time = millis(time.server_time).map_err(UpstreamError::Rejected)?;

@@ -50,9 +50,21 @@ impl Candles {
         if !bars.iter().all(is_whole) || !bars.windows(2).all(joins) {
             return Err(Reason::BarsBroken);
         }
-        let closed: Vec<Bar> = bars.into_iter().filter(|bar| bar.close_ms < now_ms).collect();
-        let is_current = closed.last().is_none_or(|bar| now_ms - bar.close_ms <= span_ms);
-        if is_current { Ok(Self { bars: closed, received_at }) } else { Err(Reason::BarsBroken) }
+        let closed: Vec<Bar> = bars
+            .into_iter()
+            .filter(|bar| bar.close_ms < now_ms)
+            .collect();
+        let is_current = closed
+            .last()
+            .is_none_or(|bar| now_ms - bar.close_ms <= span_ms);
+        if is_current {
+            Ok(Self {
+                bars: closed,
+                received_at,
+            })
+        } else {
+            Err(Reason::BarsBroken)
+        }
     }
 
     /// The closing prices.
@@ -62,7 +74,9 @@ impl Candles {
 
     /// When the newest closed bar ended.
     pub fn bar_time(&self) -> Option<Timestamp> {
-        self.bars.last().and_then(|bar| Timestamp::from_millisecond(bar.close_ms).ok())
+        self.bars
+            .last()
+            .and_then(|bar| Timestamp::from_millisecond(bar.close_ms).ok())
     }
 }
 
@@ -73,7 +87,10 @@ impl Candles {
 pub(crate) fn bar(row: &[Json]) -> Result<Bar, Reason> {
     let price = |index: usize| decimal(row.get(index)).and_then(positive);
     let time = |index: usize| {
-        let ms = row.get(index).and_then(Json::as_i64).ok_or(Reason::NotDecodable)?;
+        let ms = row
+            .get(index)
+            .and_then(Json::as_i64)
+            .ok_or(Reason::NotDecodable)?;
         millis(ms).map(Timestamp::as_millisecond)
     };
     let (open, high, low, close) = (price(1)?, price(2)?, price(3)?, price(4)?);
@@ -81,7 +98,11 @@ pub(crate) fn bar(row: &[Json]) -> Result<Bar, Reason> {
     if !is_sane {
         return Err(Reason::OutOfRange);
     }
-    Ok(Bar { open_ms: time(0)?, close_ms: time(6)?, close })
+    Ok(Bar {
+        open_ms: time(0)?,
+        close_ms: time(6)?,
+        close,
+    })
 }
 
 #[cfg(test)]
@@ -91,7 +112,11 @@ mod tests {
     const DAY_MS: i64 = 86_400_000;
 
     fn days(numbers: &[i64]) -> Vec<Bar> {
-        let bar = |&n: &i64| Bar { open_ms: n * DAY_MS, close_ms: (n + 1) * DAY_MS - 1, close: 1.0 };
+        let bar = |&n: &i64| Bar {
+            open_ms: n * DAY_MS,
+            close_ms: (n + 1) * DAY_MS - 1,
+            close: 1.0,
+        };
         numbers.iter().map(bar).collect()
     }
 
@@ -114,13 +139,20 @@ mod tests {
     fn gaps_duplicates_and_disorder_are_refused() {
         let now = 103 * DAY_MS + 5;
         for numbers in [[100, 102, 103], [100, 100, 101], [101, 100, 102]] {
-            assert_eq!(checked(days(&numbers), now), Err(Reason::BarsBroken), "{numbers:?}");
+            assert_eq!(
+                checked(days(&numbers), now),
+                Err(Reason::BarsBroken),
+                "{numbers:?}"
+            );
         }
     }
 
     #[test]
     fn bars_that_end_long_ago_are_refused() {
-        assert_eq!(checked(days(&[100, 101]), 104 * DAY_MS), Err(Reason::BarsBroken));
+        assert_eq!(
+            checked(days(&[100, 101]), 104 * DAY_MS),
+            Err(Reason::BarsBroken)
+        );
     }
 
     #[test]

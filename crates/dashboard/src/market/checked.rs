@@ -32,52 +32,83 @@ pub(crate) fn decimal(json: Option<&Json>) -> Result<f64, Reason> {
     if !text.bytes().any(|b| b.is_ascii_digit()) {
         return Err(Reason::NotDecodable);
     }
-    text.parse().map_err(|_| Reason::NotDecodable).and_then(finite)
+    text.parse()
+        .map_err(|_| Reason::NotDecodable)
+        .and_then(finite)
 }
 
 /// A JSON number.
 pub(crate) fn number(json: Option<&Json>) -> Result<f64, Reason> {
-    present(json)?.as_f64().ok_or(Reason::NotDecodable).and_then(finite)
+    present(json)?
+        .as_f64()
+        .ok_or(Reason::NotDecodable)
+        .and_then(finite)
 }
 
 /// More than zero.
 pub(crate) fn positive(number: f64) -> Result<f64, Reason> {
-    if number > 0.0 && number <= LARGEST { Ok(number) } else { Err(Reason::OutOfRange) }
+    if number > 0.0 && number <= LARGEST {
+        Ok(number)
+    } else {
+        Err(Reason::OutOfRange)
+    }
 }
 
 /// A change in percent.
 pub(crate) fn change(number: f64) -> Result<f64, Reason> {
-    if CHANGE.contains(&number) { Ok(number) } else { Err(Reason::OutOfRange) }
+    if CHANGE.contains(&number) {
+        Ok(number)
+    } else {
+        Err(Reason::OutOfRange)
+    }
 }
 
 /// A share in percent.
 pub(crate) fn share(number: f64) -> Result<f64, Reason> {
-    if (0.0..=100.0).contains(&number) { Ok(number) } else { Err(Reason::OutOfRange) }
+    if (0.0..=100.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err(Reason::OutOfRange)
+    }
 }
 
 /// A label that people read: short, one line.
 pub(crate) fn label(json: Option<&Json>) -> Result<String, Reason> {
     let text = present(json)?.as_str().ok_or(Reason::NotDecodable)?.trim();
     let is_fine = (1..=LABEL_LIMIT_BYTES).contains(&text.len()) && !text.contains(char::is_control);
-    if is_fine { Ok(text.to_owned()) } else { Err(Reason::OutOfRange) }
+    if is_fine {
+        Ok(text.to_owned())
+    } else {
+        Err(Reason::OutOfRange)
+    }
 }
 
 /// A time after 1970.
 pub(crate) fn millis(ms: i64) -> Result<Timestamp, Reason> {
-    Timestamp::from_millisecond(ms).ok().filter(|_| ms > 0).ok_or(Reason::OutOfRange)
+    Timestamp::from_millisecond(ms)
+        .ok()
+        .filter(|_| ms > 0)
+        .ok_or(Reason::OutOfRange)
 }
 
 /// A time after 1970, in seconds.
 pub(crate) fn seconds(s: i64) -> Result<Timestamp, Reason> {
-    s.checked_mul(1_000).ok_or(Reason::OutOfRange).and_then(millis)
+    s.checked_mul(1_000)
+        .ok_or(Reason::OutOfRange)
+        .and_then(millis)
 }
 
 fn present(json: Option<&Json>) -> Result<&Json, Reason> {
-    json.filter(|json| !json.is_null()).ok_or(Reason::NotInAnswer)
+    json.filter(|json| !json.is_null())
+        .ok_or(Reason::NotInAnswer)
 }
 
 fn finite(number: f64) -> Result<f64, Reason> {
-    if number.is_finite() { Ok(number) } else { Err(Reason::OutOfRange) }
+    if number.is_finite() {
+        Ok(number)
+    } else {
+        Err(Reason::OutOfRange)
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +119,10 @@ mod tests {
 
     #[test]
     fn only_a_finite_decimal_in_a_string_is_a_price() {
-        assert_eq!(decimal(Some(&json!("67012.50000000"))).and_then(positive), Ok(67_012.5));
+        assert_eq!(
+            decimal(Some(&json!("67012.50000000"))).and_then(positive),
+            Ok(67_012.5)
+        );
         for (sent, reason) in [
             (json!("NaN"), Reason::NotDecodable),
             (json!("inf"), Reason::NotDecodable),
@@ -99,13 +133,20 @@ mod tests {
             (json!(67_012.5), Reason::NotDecodable),
             (json!(null), Reason::NotInAnswer),
         ] {
-            assert_eq!(decimal(Some(&sent)).and_then(positive), Err(reason), "{sent}");
+            assert_eq!(
+                decimal(Some(&sent)).and_then(positive),
+                Err(reason),
+                "{sent}"
+            );
         }
     }
 
     #[test]
     fn a_label_is_short_and_one_line() {
-        assert_eq!(label(Some(&json!(" Extreme Fear "))), Ok("Extreme Fear".to_owned()));
+        assert_eq!(
+            label(Some(&json!(" Extreme Fear "))),
+            Ok("Extreme Fear".to_owned())
+        );
         for sent in [json!(""), json!("a\nb"), json!("x".repeat(65)), json!(7)] {
             assert!(label(Some(&sent)).is_err(), "{sent}");
         }

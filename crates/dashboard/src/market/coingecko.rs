@@ -28,10 +28,7 @@ struct Global {
 }
 
 /// Capitalisation, volume, their change, and the shares of the two largest coins.
-pub(crate) async fn global(
-    upstream: &Upstream,
-    deadline: Instant,
-) -> Result<Batch, UpstreamError> {
+pub(crate) async fn global(upstream: &Upstream, deadline: Instant) -> Result<Batch, UpstreamError> {
     let Answer { data } = upstream.read("/api/v3/global", &[], deadline).await?;
     let updated_at = data
         .updated_at
@@ -43,17 +40,33 @@ pub(crate) async fn global(
         number(map.as_ref().and_then(|map| map.get(name)))
     };
     let read = |figure, value: Result<f64, Reason>| {
-        (figure, value.and_then(|value| Ok((Value::Number(value), updated_at?))))
+        (
+            figure,
+            value.and_then(|value| Ok((Value::Number(value), updated_at?))),
+        )
     };
+    let cap = inside(&data.total_market_cap, "usd").and_then(positive);
+    let cap_change = number(data.market_cap_change_percentage_24h_usd.as_ref()).and_then(change);
     let figures = vec![
-        read(Figure::MarketCap, inside(&data.total_market_cap, "usd").and_then(positive)),
-        read(Figure::Volume24h, inside(&data.total_volume, "usd").and_then(positive)),
+        read(Figure::MarketCap, cap),
         read(
-            Figure::MarketCapChange24h,
-            number(data.market_cap_change_percentage_24h_usd.as_ref()).and_then(change),
+            Figure::Volume24h,
+            inside(&data.total_volume, "usd").and_then(positive),
         ),
-        read(Figure::BtcShare, inside(&data.market_cap_percentage, "btc").and_then(share)),
-        read(Figure::EthShare, inside(&data.market_cap_percentage, "eth").and_then(share)),
+        // The change of a value that cannot be is not to be trusted either.
+        read(Figure::MarketCapChange24h, cap.and(cap_change)),
+        read(
+            Figure::BtcShare,
+            inside(&data.market_cap_percentage, "btc").and_then(share),
+        ),
+        read(
+            Figure::EthShare,
+            inside(&data.market_cap_percentage, "eth").and_then(share),
+        ),
     ];
-    Ok(Batch { figures, lasts: None, received_at: clock::now() })
+    Ok(Batch {
+        figures,
+        lasts: None,
+        received_at: clock::now(),
+    })
 }

@@ -13,7 +13,10 @@ pub(crate) enum UpstreamError {
     #[error("the connection failed")]
     NotReachable(#[source] reqwest::Error),
     #[error("answered with status {status}")]
-    Status { status: u16, retry_after: Option<Duration> },
+    Status {
+        status: u16,
+        retry_after: Option<Duration>,
+    },
     #[error("answered with a redirect, status {status}, which is not followed")]
     Redirected { status: u16 },
     #[error("the body is larger than {limit_bytes} bytes")]
@@ -53,7 +56,9 @@ impl UpstreamError {
         match self {
             Self::TimedOut => Reason::TimedOut,
             Self::NotReachable(_) => Reason::NotReachable,
-            Self::Status { status: 418 | 429, .. } => Reason::RateLimited,
+            Self::Status {
+                status: 418 | 429, ..
+            } => Reason::RateLimited,
             Self::Status { status: 500.., .. } => Reason::ServerFailed,
             Self::Status { .. } => Reason::Refused,
             Self::Redirected { .. } => Reason::Redirected,
@@ -70,7 +75,10 @@ impl UpstreamError {
     pub(crate) fn is_retryable(&self) -> bool {
         match self {
             Self::TimedOut | Self::NotReachable(_) => true,
-            Self::Status { status, retry_after } => match status {
+            Self::Status {
+                status,
+                retry_after,
+            } => match status {
                 408 | 500..=599 => true,
                 // Without a word on how long, the host is left alone for a while (health.rs).
                 429 => retry_after.is_some(),
@@ -90,12 +98,19 @@ impl UpstreamError {
 
     pub(crate) fn verdict(&self) -> Verdict {
         match self {
-            Self::Status { status: 418 | 429, retry_after } => Verdict::LeaveAlone(*retry_after),
-            Self::Status { status: 503, retry_after: Some(wait) } => {
-                Verdict::LeaveAlone(Some(*wait))
-            }
+            Self::Status {
+                status: 418 | 429,
+                retry_after,
+            } => Verdict::LeaveAlone(*retry_after),
+            Self::Status {
+                status: 503,
+                retry_after: Some(wait),
+            } => Verdict::LeaveAlone(Some(*wait)),
             Self::Status { status: 403, .. } => Verdict::ShutOut(FORBIDDEN_PAUSE),
-            Self::Status { status: 401 | 402 | 451, .. } => Verdict::ShutOut(SHUT_OUT_PAUSE),
+            Self::Status {
+                status: 401 | 402 | 451,
+                ..
+            } => Verdict::ShutOut(SHUT_OUT_PAUSE),
             Self::TimedOut
             | Self::NotReachable(_)
             | Self::Status { status: 500.., .. }

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use tokio::time::Instant;
 
 use super::{
-    checked::{Batch, label, seconds},
+    checked::{Batch, decimal, label, seconds},
     error::UpstreamError,
     figure::{Figure, Reason, Value},
     upstream::Upstream,
@@ -44,14 +44,19 @@ pub(crate) async fn fear_greed(
     deadline: Instant,
 ) -> Result<Batch, UpstreamError> {
     let answer: Answer = upstream.read("/fng/", &[("limit", "1")], deadline).await?;
-    if answer.metadata.and_then(|metadata| metadata.error).is_some_and(|error| !error.is_null()) {
+    if answer
+        .metadata
+        .and_then(|metadata| metadata.error)
+        .is_some_and(|error| !error.is_null())
+    {
         return Err(UpstreamError::Rejected(Reason::Refused));
     }
-    let entry =
-        answer.data.first().ok_or(UpstreamError::Rejected(Reason::NotInAnswer))?;
+    let entry = answer
+        .data
+        .first()
+        .ok_or(UpstreamError::Rejected(Reason::NotInAnswer))?;
     let at = whole::<i64>(entry.timestamp.as_ref()).and_then(seconds);
-    let value = whole::<u32>(entry.value.as_ref())
-        .and_then(|value| if value <= 100 { Ok(value) } else { Err(Reason::OutOfRange) });
+    let value = decimal(entry.value.as_ref()).and_then(index);
     let text = label(entry.value_classification.as_ref());
     // The label names the value: neither is taken without the other.
     let both = value.and_then(|value| Ok((value, text?, at?)));
@@ -61,13 +66,28 @@ pub(crate) async fn fear_greed(
     };
     let figures = vec![(Figure::FearGreed, value), (Figure::FearGreedLabel, text)];
     let said = whole::<u64>(entry.time_until_update.as_ref()).ok();
-    let lasts = said.map_or(LONGEST, |s| Duration::from_secs(s).saturating_add(GRACE).min(LONGEST));
-    Ok(Batch { figures, lasts: Some(lasts), received_at: clock::now() })
+    let lasts = said.map_or(LONGEST, |s| {
+        Duration::from_secs(s).saturating_add(GRACE).min(LONGEST)
+    });
+    Ok(Batch {
+        figures,
+        lasts: Some(lasts),
+        received_at: clock::now(),
+    })
+}
+
+/// A whole number from 0 to 100.
+fn index(number: f64) -> Result<u32, Reason> {
+    (0..=100)
+        .find(|&whole| f64::from(whole) == number)
+        .ok_or(Reason::OutOfRange)
 }
 
 /// Every number of this source is a string.
 fn whole<T: std::str::FromStr>(json: Option<&Json>) -> Result<T, Reason> {
-    let json = json.filter(|json| !json.is_null()).ok_or(Reason::NotInAnswer)?;
+    let json = json
+        .filter(|json| !json.is_null())
+        .ok_or(Reason::NotInAnswer)?;
     let text = json.as_str().ok_or(Reason::NotDecodable)?;
     text.trim().parse().map_err(|_| Reason::NotDecodable)
 }

@@ -52,8 +52,12 @@ struct Chart {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Breaker {
-    Closed { failures: u32 },
-    Open { until: Instant },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+    },
     /// One read is finding out; everybody else is still refused.
     Probing,
 }
@@ -93,7 +97,9 @@ impl Health {
         let mut chart = self.chart();
         if let Some(cooling) = chart.cooling {
             if now < cooling.until {
-                return Err(UpstreamError::CoolingDown { wait: cooling.until - now });
+                return Err(UpstreamError::CoolingDown {
+                    wait: cooling.until - now,
+                });
             }
             chart.cooling = None;
         }
@@ -108,7 +114,10 @@ impl Health {
         };
         chart.reads += 1;
         chart.retry_credit = (chart.retry_credit + RETRY_EARNED).min(RETRY_RESERVE);
-        Ok(Pass { health: self, is_probe })
+        Ok(Pass {
+            health: self,
+            is_probe,
+        })
     }
 
     /// Opened breakers let a probe through at once. A cool-down that a provider asked for stays.
@@ -130,7 +139,10 @@ impl Health {
             },
             last_success: chart.last_success,
             last_error: chart.last_error,
-            cooling_until: chart.cooling.filter(|c| now < c.until).map(|c| c.until_shown),
+            cooling_until: chart
+                .cooling
+                .filter(|c| now < c.until)
+                .map(|c| c.until_shown),
             reads: chart.reads,
             failed_reads: chart.failed_reads,
         }
@@ -171,7 +183,11 @@ impl Pass<'_> {
         if chart.cooling.is_none_or(|cooling| cooling.until < until) {
             let until_shown = shown.checked_add(wait).unwrap_or(Timestamp::MAX);
             chart.cooling = Some(Cooling { until, until_shown });
-            tracing::info!(source = health.source.name(), wait_s = wait.as_secs(), "cooling down");
+            tracing::info!(
+                source = health.source.name(),
+                wait_s = wait.as_secs(),
+                "cooling down"
+            );
         }
     }
 
@@ -214,7 +230,9 @@ impl Pass<'_> {
                 cause = error.reason().code(),
                 wait_s = OPEN_FOR.as_secs(),
             );
-            Breaker::Open { until: now + OPEN_FOR }
+            Breaker::Open {
+                until: now + OPEN_FOR,
+            }
         };
     }
 }
@@ -225,7 +243,9 @@ impl Drop for Pass<'_> {
         if self.is_probe {
             let mut chart = self.health.chart();
             if chart.breaker == Breaker::Probing {
-                chart.breaker = Breaker::Open { until: crate::clock::monotonic() };
+                chart.breaker = Breaker::Open {
+                    until: crate::clock::monotonic(),
+                };
             }
         }
     }
@@ -242,7 +262,10 @@ mod tests {
     fn broken_five_times(now: Instant) -> Health {
         let health = Health::new(Source::Binance);
         for _ in 0..FAILURES_TO_OPEN {
-            health.admit(now).expect("the breaker is closed").fail(&broken(), now);
+            health
+                .admit(now)
+                .expect("the breaker is closed")
+                .fail(&broken(), now);
         }
         health
     }
@@ -254,7 +277,10 @@ mod tests {
         assert!(matches!(health.admit(now), Err(UpstreamError::BreakerOpen)));
         let later = now + OPEN_FOR;
         let probe = health.admit(later).expect("a probe is let through");
-        assert!(matches!(health.admit(later), Err(UpstreamError::BreakerOpen)));
+        assert!(matches!(
+            health.admit(later),
+            Err(UpstreamError::BreakerOpen)
+        ));
         assert!(!probe.take_retry());
         probe.succeed(crate::clock::now());
         assert!(health.admit(later).is_ok());
@@ -279,7 +305,10 @@ mod tests {
         let wait = Duration::from_secs(60);
         pass.cool_down(Verdict::LeaveAlone(Some(wait)), now, crate::clock::now());
         health.forget(now);
-        assert!(matches!(health.admit(now), Err(UpstreamError::CoolingDown { .. })));
+        assert!(matches!(
+            health.admit(now),
+            Err(UpstreamError::CoolingDown { .. })
+        ));
     }
 
     #[tokio::test(start_paused = true)]
@@ -292,6 +321,9 @@ mod tests {
             retries += u32::from(pass.take_retry());
             pass.succeed(crate::clock::now());
         }
-        assert!((100..=110).contains(&retries), "{retries} retries in 1000 calls");
+        assert!(
+            (100..=110).contains(&retries),
+            "{retries} retries in 1000 calls"
+        );
     }
 }

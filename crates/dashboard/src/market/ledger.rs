@@ -143,7 +143,11 @@ impl Ledger {
             now + tolerance >= at + wait
         };
         let groups = Group::ALL.into_iter().filter(is_due).collect();
-        Claim { groups, generation: self.generation, at: now }
+        Claim {
+            groups,
+            generation: self.generation,
+            at: now,
+        }
     }
 
     /// Writes down what an attempt gave. A failed one leaves the last good values where they are.
@@ -172,13 +176,21 @@ impl Ledger {
         page.rejected.clear();
         // Candles may come out of the cache: they last from when they reached us.
         let held_for = elapsed(batch.received_at, now);
-        let wait = batch.lasts.unwrap_or(interval).min(interval).saturating_sub(held_for);
+        let wait = batch
+            .lasts
+            .unwrap_or(interval)
+            .min(interval)
+            .saturating_sub(held_for);
         let is_good = batch.figures.iter().any(|(_, value)| value.is_ok());
         page.asked = Some((claim.at, if is_good { wait } else { soon }));
         for (figure, value) in batch.figures {
             match value {
                 Ok((value, observed_at)) => {
-                    let sample = Sample { value, observed_at, received_at: batch.received_at };
+                    let sample = Sample {
+                        value,
+                        observed_at,
+                        received_at: batch.received_at,
+                    };
                     page.samples.insert(figure, sample);
                 }
                 Err(reason) => {
@@ -192,7 +204,9 @@ impl Ledger {
     /// whole there is not asked again before its interval has passed.
     pub(crate) fn seed(&mut self, summary: &Summary, now: Instant, shown: Timestamp) {
         for reading in summary.readings() {
-            let Some(sample) = reading.state.sample() else { continue };
+            let Some(sample) = reading.state.sample() else {
+                continue;
+            };
             let page = self.pages.entry(reading.figure.group()).or_default();
             let is_newer = |known: &Sample| known.received_at >= sample.received_at;
             if !page.samples.get(&reading.figure).is_some_and(is_newer) {
@@ -222,7 +236,10 @@ impl Ledger {
     pub(crate) fn readings(&self, now: Timestamp) -> Vec<Reading> {
         Figure::all(&self.symbols)
             .into_iter()
-            .map(|figure| Reading { figure, state: self.state(figure, now) })
+            .map(|figure| Reading {
+                figure,
+                state: self.state(figure, now),
+            })
             .collect()
     }
 
@@ -301,9 +318,15 @@ mod tests {
         assert!(matches!(state(&ledger, 1), State::Fresh(_)));
         let claim = claim_of(&ledger, start + FEAR_GREED_INTERVAL);
         ledger.record(&claim, GROUP, Err(Reason::ServerFailed), shown(3_600));
-        assert!(matches!(state(&ledger, 3_600), State::Stale(_, Reason::ServerFailed)));
+        assert!(matches!(
+            state(&ledger, 3_600),
+            State::Stale(_, Reason::ServerFailed)
+        ));
         let past_hard = LONGEST_HARD_TIME.as_secs() + 1;
-        assert_eq!(state(&ledger, past_hard), State::Missing(Reason::ServerFailed));
+        assert_eq!(
+            state(&ledger, past_hard),
+            State::Missing(Reason::ServerFailed)
+        );
     }
 
     #[test]
@@ -319,7 +342,11 @@ mod tests {
             }
             ledger.record(&claim, group, Ok(read), shown(0));
         }
-        let due = |s| ledger.claim(Demand::Round, start + Duration::from_secs(s)).groups;
+        let due = |s| {
+            ledger
+                .claim(Demand::Round, start + Duration::from_secs(s))
+                .groups
+        };
         assert!(due(5).is_empty());
         assert_eq!(due(10), [Group::Prices]);
         assert_eq!(due(60), [Group::Prices, Group::Candles]);
@@ -357,7 +384,11 @@ mod tests {
         let mut second = ledger();
         second.seed(&summary, now, shown(1_800));
         assert!(matches!(state(&second, 1_800), State::Fresh(_)));
-        let due = |s| second.claim(Demand::Round, now + Duration::from_secs(s)).groups;
+        let due = |s| {
+            second
+                .claim(Demand::Round, now + Duration::from_secs(s))
+                .groups
+        };
         assert!(!due(1_700).contains(&GROUP));
         assert!(due(1_800).contains(&GROUP));
         assert!(due(0).contains(&Group::Prices));
@@ -368,6 +399,9 @@ mod tests {
         let mut ledger = ledger();
         let claim = claim_of(&ledger, Instant::now());
         ledger.record(&claim, GROUP, Ok(batch(40, shown(0))), shown(0));
-        assert!(matches!(state(&ledger, 3 * 3_600), State::Stale(_, Reason::TooOld)));
+        assert!(matches!(
+            state(&ledger, 3 * 3_600),
+            State::Stale(_, Reason::TooOld)
+        ));
     }
 }

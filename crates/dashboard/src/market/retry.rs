@@ -61,7 +61,9 @@ where
 
 /// Anything from nothing to the doubled base: readers that failed together do not return together.
 fn full_jitter(made: u32) -> Duration {
-    let ceiling = BASE_WAIT.saturating_mul(2_u32.saturating_pow(made - 1)).min(WAIT_CAP);
+    let ceiling = BASE_WAIT
+        .saturating_mul(2_u32.saturating_pow(made - 1))
+        .min(WAIT_CAP);
     rand::rng().random_range(Duration::ZERO..=ceiling)
 }
 
@@ -77,7 +79,9 @@ mod tests {
         fail: impl Fn() -> UpstreamError,
     ) -> (u32, UpstreamError, Duration) {
         let health = Health::new(Source::Binance);
-        let pass = health.admit(clock::monotonic()).expect("nothing failed yet");
+        let pass = health
+            .admit(clock::monotonic())
+            .expect("nothing failed yet");
         let made = AtomicU32::new(0);
         let start = clock::monotonic();
         let failed = retry_with_backoff(Source::Binance, &pass, start + deadline_in, || {
@@ -91,7 +95,10 @@ mod tests {
     }
 
     fn status(status: u16, retry_after: Option<u64>) -> UpstreamError {
-        UpstreamError::Status { status, retry_after: retry_after.map(Duration::from_secs) }
+        UpstreamError::Status {
+            status,
+            retry_after: retry_after.map(Duration::from_secs),
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -125,7 +132,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn attempts_that_hang_leave_time_for_another_and_end_at_the_deadline() {
         let health = Health::new(Source::Binance);
-        let pass = health.admit(clock::monotonic()).expect("nothing failed yet");
+        let pass = health
+            .admit(clock::monotonic())
+            .expect("nothing failed yet");
         let start = clock::monotonic();
         let deadline = start + Duration::from_secs(8);
         let made = AtomicU32::new(0);

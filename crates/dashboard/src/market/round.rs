@@ -94,7 +94,11 @@ impl Market {
         let attempts = join_all(reads).await;
         let outcome = self.record(&claim, attempts);
         let took = clock::monotonic() - start;
-        Round { summary: Arc::new(self.summary(took)), outcome, ended: clock::monotonic() }
+        Round {
+            summary: Arc::new(self.summary(took)),
+            outcome,
+            ended: clock::monotonic(),
+        }
     }
 
     /// What is known at this moment; asks nobody.
@@ -109,7 +113,8 @@ impl Market {
     pub(crate) fn seed(&self, summary: &Summary) {
         // Simulated figures in a store that real ones share would be the worst of inventions.
         if summary.origin() == self.origin {
-            self.ledger().seed(summary, clock::monotonic(), clock::now());
+            self.ledger()
+                .seed(summary, clock::monotonic(), clock::now());
         }
     }
 
@@ -157,8 +162,13 @@ impl Market {
                 Group::FearGreed => fear_greed::fear_greed(&self.alternative_me, deadline).await,
             }
         };
-        let batch = timeout_at(deadline, reading).await.unwrap_or(Err(UpstreamError::TimedOut))?;
-        let first_bad = batch.figures.iter().find_map(|(_, value)| value.as_ref().err().copied());
+        let batch = timeout_at(deadline, reading)
+            .await
+            .unwrap_or(Err(UpstreamError::TimedOut))?;
+        let first_bad = batch
+            .figures
+            .iter()
+            .find_map(|(_, value)| value.as_ref().err().copied());
         match first_bad {
             // An answer with nothing good in it is a failed read, so that the round counts as one.
             Some(reason) if batch.figures.iter().all(|(_, value)| value.is_err()) => {
@@ -179,7 +189,9 @@ impl Market {
             .cache_candles(Symbol::Btc, Interval::Day1, || {
                 let upstream = upstream.clone();
                 async move {
-                    binance::daily_candles(&upstream, Symbol::Btc, deadline).await.map(Arc::new)
+                    binance::daily_candles(&upstream, Symbol::Btc, deadline)
+                        .await
+                        .map(Arc::new)
                 }
             })
             .await
@@ -205,4 +217,3 @@ fn into_upstream(error: terrace::Error) -> UpstreamError {
         None => UpstreamError::Cache(error),
     }
 }
-

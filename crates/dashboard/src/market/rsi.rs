@@ -33,7 +33,11 @@ pub fn rsi(closes: &[f64], period: usize) -> Result<f64, Reason> {
         }
     }
     let moved = gain + loss;
-    if moved <= 0.0 { Err(Reason::FlatWindow) } else { Ok(100.0 * gain / moved) }
+    if moved <= 0.0 {
+        Err(Reason::FlatWindow)
+    } else {
+        Ok(100.0 * gain / moved)
+    }
 }
 
 #[cfg(test)]

@@ -13,10 +13,7 @@ use futures_util::{
     future::{BoxFuture, Shared},
 };
 use terrace::{Entry, Loaded};
-use tokio::{
-    sync::watch,
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 
 use super::{
     answer::{Answer, Refreshed, SourceReport, Tier},
@@ -157,18 +154,31 @@ impl DataService {
                 None => self.join(demand).await.map(|round| uncached(round.summary)),
             }
         };
-        timeout(patience, refreshed).await.ok().flatten().unwrap_or_else(|| self.known_now())
+        timeout(patience, refreshed)
+            .await
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| self.known_now())
     }
 
     /// The newest round's summary while it is recent: made here, or by whoever filled the store.
     async fn recent(&self) -> Option<Answer> {
-        let own = self.last_round().as_ref().map(|(_, round)| Arc::clone(&round.summary));
+        let own = self
+            .last_round()
+            .as_ref()
+            .map(|(_, round)| Arc::clone(&round.summary));
         let stored = match &self.cache {
-            Some(cache) => cache.cached_dashboard_data().await.map(|entry| answer(&entry)),
+            Some(cache) => cache
+                .cached_dashboard_data()
+                .await
+                .map(|entry| answer(&entry)),
             None => None,
         };
         let now = clock::now();
-        let own = own.map(|summary| Answer { age: age(&summary), ..uncached(summary) });
+        let own = own.map(|summary| Answer {
+            age: age(&summary),
+            ..uncached(summary)
+        });
         [stored, own]
             .into_iter()
             .flatten()
@@ -192,7 +202,11 @@ impl DataService {
             self.dashboard_ttl
         };
         let loaded = Loaded::new(summary).ttl(fresh);
-        Ok(if is_safe { loaded } else { loaded.do_not_store() })
+        Ok(if is_safe {
+            loaded
+        } else {
+            loaded.do_not_store()
+        })
     }
 
     /// Joins the round under way, or begins one. None when it panicked.
@@ -200,9 +214,9 @@ impl DataService {
         let flight = {
             let generation = self.market.generation();
             let mut slot = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
-            let running = slot.as_ref().filter(|(born, flight)| {
-                *born == generation && flight.peek().is_none()
-            });
+            let running = slot
+                .as_ref()
+                .filter(|(born, flight)| *born == generation && flight.peek().is_none());
             match running {
                 Some((_, flight)) => flight.clone(),
                 None => {
@@ -282,7 +296,9 @@ impl DataService {
     }
 
     fn last_round(&self) -> MutexGuard<'_, Option<(u64, Round)>> {
-        self.last_round.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last_round
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -300,7 +316,12 @@ fn answer(entry: &Entry<Arc<Summary>>) -> Answer {
 }
 
 fn uncached(summary: Arc<Summary>) -> Answer {
-    Answer { summary, age: Duration::ZERO, is_stale: false, tier: Tier::Uncached }
+    Answer {
+        summary,
+        age: Duration::ZERO,
+        is_stale: false,
+        tier: Tier::Uncached,
+    }
 }
 
 fn age(summary: &Summary) -> Duration {

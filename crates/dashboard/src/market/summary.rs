@@ -49,7 +49,13 @@ impl Summary {
         fetch_duration_ms: u64,
         readings: Vec<Reading>,
     ) -> Self {
-        Self { origin, fetch_duration_ms, last_updated, readings, body: OnceLock::new() }
+        Self {
+            origin,
+            fetch_duration_ms,
+            last_updated,
+            readings,
+            body: OnceLock::new(),
+        }
     }
 
     /// The JSON, as spec'd for `DashboardSummary`. Encoded once; later calls hand out the same bytes.
@@ -70,7 +76,11 @@ impl Summary {
 
     /// When the sources say that the youngest of its figures was so.
     pub fn observed(&self) -> Option<Timestamp> {
-        self.readings.iter().filter_map(|r| r.state.sample()).map(|s| s.observed_at).max()
+        self.readings
+            .iter()
+            .filter_map(|r| r.state.sample())
+            .map(|s| s.observed_at)
+            .max()
     }
 
     /// Whether the figures are simulated.
@@ -85,12 +95,17 @@ impl Summary {
 
     /// One figure's state.
     pub fn state(&self, figure: Figure) -> Option<&State> {
-        self.readings.iter().find(|r| r.figure == figure).map(|r| &r.state)
+        self.readings
+            .iter()
+            .find(|r| r.figure == figure)
+            .map(|r| &r.state)
     }
 
     /// Whether some figure is missing.
     pub fn has_missing(&self) -> bool {
-        self.readings.iter().any(|r| matches!(r.state, State::Missing(_)))
+        self.readings
+            .iter()
+            .any(|r| matches!(r.state, State::Missing(_)))
     }
 
     /// Whether any figure has a value.
@@ -100,7 +115,9 @@ impl Summary {
 
     /// Whether some figure is stale or missing.
     pub fn is_partial(&self) -> bool {
-        self.readings.iter().any(|r| !matches!(r.state, State::Fresh(_)))
+        self.readings
+            .iter()
+            .any(|r| !matches!(r.state, State::Fresh(_)))
     }
 }
 

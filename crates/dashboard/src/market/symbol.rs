@@ -24,8 +24,15 @@ pub struct UnknownSymbol;
 
 impl Symbol {
     /// Every coin, in the order of the default setting.
-    pub const ALL: [Self; 7] =
-        [Self::Btc, Self::Eth, Self::Sol, Self::Xrp, Self::Ada, Self::Link, Self::Bnb];
+    pub const ALL: [Self; 7] = [
+        Self::Btc,
+        Self::Eth,
+        Self::Sol,
+        Self::Xrp,
+        Self::Ada,
+        Self::Link,
+        Self::Bnb,
+    ];
 
     /// The short name in lower case: what stands in keys, settings and JSON names.
     pub const fn code(self) -> &'static str {

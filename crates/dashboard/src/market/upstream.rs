@@ -14,10 +14,7 @@ use super::{
     health::Health,
     retry::retry_with_backoff,
 };
-use crate::{
-    clock,
-    setting::BaseUrl,
-};
+use crate::{clock, setting::BaseUrl, telemetry};
 
 /// The largest documented answer, 500 candles, is some 90 kB.
 const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;
@@ -49,12 +46,19 @@ pub(crate) fn client(bases: &[&BaseUrl], total: Duration) -> Result<Client, Serv
     } else {
         builder.no_proxy().tls_certs_only([])
     };
-    builder.build().map_err(|error| ServiceError::Client(error.without_url()))
+    builder
+        .build()
+        .map_err(|error| ServiceError::Client(error.without_url()))
 }
 
 impl Upstream {
     pub(crate) fn new(source: Source, base: BaseUrl, client: Client) -> Self {
-        Self { source, base, client, health: Arc::new(Health::new(source)) }
+        Self {
+            source,
+            base,
+            client,
+            health: Arc::new(Health::new(source)),
+        }
     }
 
     /// Reads a documented path and decodes the JSON, retries included, until the deadline.
@@ -70,13 +74,13 @@ impl Upstream {
             url.query_pairs_mut().extend_pairs(query);
         }
         let ask = || self.ask(url.clone());
-        let read = retry_with_backoff(self.source, &pass, deadline, ask).await.and_then(|body| {
-            serde_json::from_slice(&body).map_err(UpstreamError::NotDecodable)
-        });
+        let read = retry_with_backoff(self.source, &pass, deadline, ask)
+            .await
+            .and_then(|body| serde_json::from_slice(&body).map_err(UpstreamError::NotDecodable));
         match &read {
             Ok(_) => pass.succeed(clock::now()),
             Err(error) => {
-                tracing::debug!(source = self.source.name(), path, cause = %chain(error), "read failed");
+                tracing::debug!(source = self.source.name(), path, cause = %telemetry::chain(error), "read failed");
                 pass.fail(error, clock::monotonic());
             }
         }
@@ -95,11 +99,16 @@ impl Upstream {
         let response = self.client.get(url).send().await.map_err(failed)?;
         let status = response.status();
         if status.is_redirection() {
-            return Err(UpstreamError::Redirected { status: status.as_u16() });
+            return Err(UpstreamError::Redirected {
+                status: status.as_u16(),
+            });
         }
         if !status.is_success() {
             let retry_after = retry_after(&response);
-            return Err(UpstreamError::Status { status: status.as_u16(), retry_after });
+            return Err(UpstreamError::Status {
+                status: status.as_u16(),
+                retry_after,
+            });
         }
         body(response).await
     }
@@ -109,7 +118,9 @@ async fn body(mut response: Response) -> Result<Vec<u8>, UpstreamError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > BODY_LIMIT_BYTES {
-            return Err(UpstreamError::TooLarge { limit_bytes: BODY_LIMIT_BYTES });
+            return Err(UpstreamError::TooLarge {
+                limit_bytes: BODY_LIMIT_BYTES,
+            });
         }
         body.extend_from_slice(&chunk);
     }
@@ -143,13 +154,10 @@ fn parse_retry_after(wanted: &str, answered: Timestamp) -> Option<Duration> {
 
 fn http_date(text: &str) -> Option<Timestamp> {
     // HTTP's dates are the older kind of mail dates that name their zone.
-    DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok()
-}
-
-/// The error and its causes on one line; none of them knows an address.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    DateTimeParser::new()
+        .relaxed_weekday(true)
+        .parse_timestamp(text)
+        .ok()
 }
 
 #[cfg(test)]
@@ -161,7 +169,10 @@ mod tests {
         let answered = http_date("Sun, 06 Nov 1994 08:49:37 GMT").expect("a date of RFC 9110");
         let wait = |text| parse_retry_after(text, answered);
         assert_eq!(wait("120"), Some(Duration::from_secs(120)));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:50:37 GMT"), Some(Duration::from_secs(60)));
+        assert_eq!(
+            wait("Sun, 06 Nov 1994 08:50:37 GMT"),
+            Some(Duration::from_secs(60))
+        );
         assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(wait("soon"), None);
         assert_eq!(wait("-5"), None);
