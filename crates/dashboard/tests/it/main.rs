@@ -9,3 +9,13 @@ mod page;
 mod process;
 mod sources;
 mod ws;
+
+mod redis;
+mod stand;
+
+mod caches;
+mod golden;
+mod market;
+mod settings;
+mod summaries;
+mod updates;

@@ -1,0 +1,243 @@
+//! The service's door to its caches, with and without Redis.
+
+use std::{sync::Arc, time::Duration};
+
+use dashboard::{
+    cache::{
+        keys::{CacheKeys, Key},
+        manager::{CacheError, CacheManager},
+    },
+    config::Config,
+    market::{answer::Tier, figure::Group},
+};
+use market_sim::FaultKind;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    redis::Redis,
+    rig::until,
+    stand::{Caching, Stand, fields_of, json},
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Quote {
+    price: f64,
+}
+
+const QUOTE: Quote = Quote { price: 67_012.5 };
+const LONG: Duration = Duration::from_secs(60);
+
+fn cache() -> CacheManager {
+    CacheManager::build(&Config::defaults()).expect("the caches are built")
+}
+
+fn key(text: &str) -> Key {
+    Key::parse(text).expect("a sound key")
+}
+
+async fn quote() -> Result<Quote, std::io::Error> {
+    Ok(QUOTE)
+}
+
+async fn no_quote() -> Result<Quote, std::io::Error> {
+    Err(std::io::Error::other("the source is down"))
+}
+
+#[tokio::test]
+async fn any_serde_value_is_cached_or_computed() {
+    let cache = cache();
+    let key = key("market:btc");
+    assert_eq!(
+        cache
+            .cache_or_compute(&key, LONG, quote)
+            .await
+            .expect("computed"),
+        QUOTE
+    );
+    assert_eq!(
+        cache
+            .cache_or_compute(&key, LONG, no_quote)
+            .await
+            .expect("cached"),
+        QUOTE
+    );
+    assert_eq!(cache.get::<Quote>(&key).await.expect("cached"), Some(QUOTE));
+    cache.invalidate(&key).await.expect("removed");
+    assert_eq!(cache.get::<Quote>(&key).await.expect("gone"), None);
+}
+
+#[tokio::test]
+async fn a_value_that_was_set_is_found_and_an_error_is_never_cached() {
+    let cache = cache();
+    let key = key("other:thing");
+    let failed = cache.cache_or_compute(&key, LONG, no_quote).await;
+    assert!(matches!(failed, Err(CacheError::Cache(error)) if error.is_load()));
+    assert_eq!(cache.get::<Quote>(&key).await.expect("nothing"), None);
+    cache.set(&key, &QUOTE).await.expect("set");
+    assert_eq!(cache.get::<Quote>(&key).await.expect("cached"), Some(QUOTE));
+    cache
+        .set_with_ttl(&key, &Quote { price: 1.0 }, LONG)
+        .await
+        .expect("set");
+    assert_eq!(
+        cache.get::<Quote>(&key).await.expect("cached"),
+        Some(Quote { price: 1.0 })
+    );
+}
+
+#[tokio::test]
+async fn another_type_than_a_keys_own_is_a_typed_error() {
+    let cache = cache();
+    let key = key("market:btc");
+    cache.set(&key, &"a text").await.expect("set");
+    assert!(matches!(
+        cache.get::<Quote>(&key).await,
+        Err(CacheError::OtherType(_))
+    ));
+    let summary = CacheKeys::dashboard_summary();
+    assert!(matches!(
+        cache.set(&summary, &QUOTE).await,
+        Err(CacheError::OtherKind(_))
+    ));
+    assert!(matches!(
+        cache.get::<Quote>(&summary).await,
+        Err(CacheError::OtherKind(_))
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clearing_tells_what_it_cleared() {
+    let stand = Stand::new().await;
+    let cache = stand.cache();
+    stand
+        .service_over(Some(Arc::clone(&cache)))
+        .fetch_dashboard_summary()
+        .await;
+    let cleared = cache.clear().await;
+    assert!(cleared.is_complete());
+    assert!(
+        cleared
+            .operations
+            .iter()
+            .any(|line| line == "dashboard: 1 entries in L1"),
+        "{cleared:?}"
+    );
+    assert_eq!(cache.stats().l1_entries, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_the_store_is_off_and_nothing_is_unhealthy() {
+    let stats = cache().stats();
+    assert_eq!(
+        (stats.l2_kind(), stats.l2_status(), stats.l2_is_healthy()),
+        ("none", "off", false)
+    );
+    assert!(stats.is_sound());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_instance_whose_sources_are_dead_serves_what_another_one_left_in_redis() {
+    let redis = Redis::start().await;
+    let mut stand = Stand::new().await;
+    stand.config.redis_url = Some(redis.url());
+    let first = stand.service(Caching::On);
+    let good = first.fetch_dashboard_summary().await;
+    assert!(!good.summary.has_missing());
+    let cache = stand.cache();
+    until("the last good figures to lie in Redis", || async {
+        cache.last_good().await.ok().flatten()
+    })
+    .await;
+    stand.break_every_source(FaultKind::Reset);
+
+    let second = stand.service(Caching::On).fetch_dashboard_summary().await;
+    assert_eq!((second.tier, &second.summary), (Tier::Store, &good.summary));
+
+    // The summary itself is gone, as after its hour; the last good figures last for two days.
+    cache
+        .invalidate(&CacheKeys::dashboard_summary())
+        .await
+        .expect("removed");
+    let third = stand.service(Caching::On).fetch_dashboard_summary().await;
+    let body = json(&third.summary);
+    for group in [
+        Group::Prices,
+        Group::Global,
+        Group::FearGreed,
+        Group::Candles,
+    ] {
+        for (name, field) in fields_of(&body, group) {
+            assert_eq!(body[&name], json(&good.summary)[&name], "{name}: {field}");
+            assert_ne!(field["status"], "missing", "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nulls_never_take_the_place_of_the_last_good_figures() {
+    let redis = Redis::start().await;
+    let mut stand = Stand::new().await;
+    stand.config.redis_url = Some(redis.url());
+    stand.service(Caching::On).fetch_dashboard_summary().await;
+    let cache = stand.cache();
+    let good = until("the last good figures to lie in Redis", || async {
+        cache.last_good().await.ok().flatten()
+    })
+    .await;
+    stand.break_every_source(FaultKind::Reset);
+    // This one cannot ask Redis when it starts, and knows nothing.
+    redis.freeze();
+    let blind = stand.service(Caching::On);
+    let answer = blind.fetch_dashboard_summary().await;
+    assert!(!answer.summary.has_value());
+    redis.thaw();
+    let found = until("the last good figures to be found", || async {
+        let answer = blind.fetch_dashboard_summary().await;
+        (!answer.summary.has_missing()).then_some(answer)
+    })
+    .await;
+    assert!(found.summary.has_value());
+    let kept = stand
+        .cache()
+        .last_good()
+        .await
+        .expect("Redis answers")
+        .expect("still there");
+    assert!(!kept.has_missing() && kept.last_updated() >= good.last_updated());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_starts_and_serves_while_redis_is_not_there() {
+    let mut stand = Stand::new().await;
+    stand.config.redis_url = Some(Redis::nowhere().await);
+    let cache = stand.cache();
+    let service = stand.service_over(Some(Arc::clone(&cache)));
+    let answer = service.fetch_dashboard_summary().await;
+    assert!(!answer.summary.has_missing());
+    assert_eq!(service.fetch_dashboard_summary().await.tier, Tier::Local);
+    until("the store to be called unavailable", || async {
+        (cache.stats().l2_status() == "unavailable").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_outside_the_namespace_is_cleared() {
+    let redis = Redis::start().await;
+    redis.command(&["SET", "other:v:{dashboard:dashboard:summary}", "not ours"]);
+    let mut stand = Stand::new().await;
+    stand.config.redis_url = Some(redis.url());
+    let cache = stand.cache();
+    stand
+        .service_over(Some(Arc::clone(&cache)))
+        .fetch_dashboard_summary()
+        .await;
+    until("our keys to lie in Redis", || async {
+        cache.last_good().await.ok().flatten()
+    })
+    .await;
+    let cleared = cache.clear().await;
+    assert!(cleared.is_complete(), "{cleared:?}");
+    let left = redis.command(&["KEYS", "*"]);
+    assert_eq!(left.trim(), "other:v:{dashboard:dashboard:summary}");
+}

@@ -1,0 +1,102 @@
+//! The RSI against TA-Lib; golden/generate_rsi.py wrote what it says.
+
+use dashboard::market::{figure::Reason, rsi::rsi};
+use serde::Deserialize;
+
+use crate::stand::{Caching, Stand, json, replay};
+
+#[derive(Deserialize)]
+struct Golden {
+    at_moments: Vec<Moment>,
+    walks: Vec<Walk>,
+}
+
+#[derive(Deserialize)]
+struct Moment {
+    source_time: String,
+    last_closed_day: String,
+    bars_used: usize,
+    rsi_14: f64,
+}
+
+#[derive(Deserialize)]
+struct Walk {
+    closes: Vec<f64>,
+    rsi_14: f64,
+}
+
+/// Six decimals are promised; the arithmetic is good for far more.
+const TOLERANCE: f64 = 1e-9;
+
+fn golden() -> Golden {
+    serde_json::from_str(include_str!("../golden/rsi.json")).expect("the golden file is sound")
+}
+
+#[test]
+fn the_rsi_of_committed_series_is_ta_libs() {
+    for walk in golden().walks {
+        let ours = rsi(&walk.closes, 14).expect("the series is long enough");
+        assert!(
+            (ours - walk.rsi_14).abs() < TOLERANCE,
+            "{ours} and not {}",
+            walk.rsi_14
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_served_rsi_of_real_candles_is_ta_libs_on_the_bars_that_the_source_calls_closed() {
+    let mut worst: f64 = 0.0;
+    for moment in golden().at_moments {
+        let Some(options) = replay(&moment.source_time) else {
+            return;
+        };
+        assert!(moment.bars_used >= 250);
+        let stand = Stand::with_simulator(options).await;
+        let answer = stand.service(Caching::On).fetch_dashboard_summary().await;
+        let summary = json(&answer.summary);
+        let served = summary["btc_rsi_14"].as_f64().unwrap_or_else(|| {
+            panic!(
+                "no RSI at {}: {}",
+                moment.source_time, summary["fields"]["btc_rsi_14"]
+            )
+        });
+        let off = (served - moment.rsi_14).abs();
+        assert!(
+            off < TOLERANCE,
+            "{}: {served} and not {}",
+            moment.source_time,
+            moment.rsi_14
+        );
+        worst = worst.max(off);
+        let bar = summary["fields"]["btc_rsi_14"]["observed_at"]
+            .as_str()
+            .unwrap_or_default();
+        assert!(
+            bar.starts_with(&moment.last_closed_day),
+            "{} used {bar}",
+            moment.source_time
+        );
+    }
+    println!("largest difference to TA-Lib: {worst:e}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_closed_bar_too_few_gives_a_reason_and_no_value() {
+    let Some(options) = replay("2018-09-07T12:00:00Z") else {
+        return;
+    };
+    let stand = Stand::with_simulator(options).await;
+    let summary = json(
+        &stand
+            .service(Caching::On)
+            .fetch_dashboard_summary()
+            .await
+            .summary,
+    );
+    assert_eq!(summary["btc_rsi_14"], serde_json::Value::Null);
+    assert_eq!(
+        summary["fields"]["btc_rsi_14"]["error"],
+        Reason::TooFewBars.code()
+    );
+}

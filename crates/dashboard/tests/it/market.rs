@@ -1,0 +1,454 @@
+//! What the summary says when sources fail, and what they are asked.
+
+use std::time::{Duration, Instant};
+
+use dashboard::market::{
+    answer::{Refreshed, Tier},
+    figure::Group,
+};
+use futures_util::future::join_all;
+use market_sim::{Fault, FaultKind, Poison, RetryAfter, Source};
+use serde_json::Value;
+
+use crate::{
+    rig::until,
+    stand::{Caching, ENDPOINTS, Stand, UPSTREAM_TIMEOUT, fields_of, json},
+};
+
+fn status(status: u16) -> FaultKind {
+    FaultKind::Status {
+        status,
+        retry_after: None,
+    }
+}
+
+/// Every way in which a source can fail as a whole, and the code that readers are told.
+fn failures() -> Vec<(FaultKind, &'static [&'static str])> {
+    vec![
+        (
+            FaultKind::Status {
+                status: 429,
+                retry_after: Some(RetryAfter::Seconds(60)),
+            },
+            &["rate_limited"],
+        ),
+        (status(429), &["rate_limited"]),
+        (status(418), &["rate_limited"]),
+        (status(500), &["server_error"]),
+        (status(503), &["server_error"]),
+        (status(404), &["refused"]),
+        (status(451), &["refused"]),
+        (status(302), &["redirected"]),
+        (FaultKind::Html, &["not_decodable"]),
+        (FaultKind::Garbage, &["not_decodable"]),
+        (FaultKind::Empty, &["not_decodable"]),
+        (FaultKind::Truncated, &["not_reachable"]),
+        (FaultKind::Reset, &["not_reachable"]),
+        (FaultKind::Oversized, &["too_large"]),
+        (FaultKind::Hang, &["timeout"]),
+        (FaultKind::Poison { value: Poison::Nan }, REJECTED),
+        (
+            FaultKind::Poison {
+                value: Poison::Text,
+            },
+            REJECTED,
+        ),
+        (
+            FaultKind::Poison {
+                value: Poison::WrongType,
+            },
+            REJECTED,
+        ),
+        (
+            FaultKind::Poison {
+                value: Poison::Negative,
+            },
+            REJECTED,
+        ),
+        (
+            FaultKind::Poison {
+                value: Poison::Huge,
+            },
+            REJECTED,
+        ),
+        (
+            FaultKind::Poison {
+                value: Poison::Null,
+            },
+            REJECTED,
+        ),
+    ]
+}
+
+/// Which of these it is depends on whether the source writes its numbers as text.
+const REJECTED: &[&str] = &["out_of_range", "not_decodable", "not_in_answer"];
+
+const GROUPS: [(Source, Group); 3] = [
+    (Source::Binance, Group::Prices),
+    (Source::CoinGecko, Group::Global),
+    (Source::Fng, Group::FearGreed),
+];
+
+fn group_is_missing(summary: &Value, group: Group, told: &[&str]) {
+    for (name, field) in fields_of(summary, group) {
+        assert_eq!(summary[&name], Value::Null, "{name} after {told:?}");
+        assert_eq!(field["status"], "missing", "{name} after {told:?}");
+        assert!(
+            field["error"].is_string(),
+            "{name} after {told:?} has no reason: {field}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cold_service_says_null_and_why_for_a_source_that_fails_in_any_way() {
+    for (fault, told) in failures() {
+        let checks = GROUPS.map(|(source, group)| is_cold_and_told(source, group, &fault, told));
+        join_all(checks).await;
+    }
+}
+
+async fn is_cold_and_told(source: Source, group: Group, fault: &FaultKind, told: &[&str]) {
+    let stand = Stand::new().await;
+    stand.break_source(source, fault.clone());
+    let start = Instant::now();
+    let answer = stand.service(Caching::On).fetch_dashboard_summary().await;
+    let took = start.elapsed();
+    let limit = UPSTREAM_TIMEOUT + Duration::from_millis(500);
+    assert!(took < limit, "{source:?} {fault:?} took {took:?}");
+    let summary = json(&answer.summary);
+    group_is_missing(&summary, group, told);
+    assert_eq!(summary["partial_failure"], true);
+    let fields = fields_of(&summary, group);
+    assert!(
+        fields
+            .iter()
+            .any(|(_, field)| told.iter().any(|code| field["error"] == *code)),
+        "{source:?} {fault:?} should be told as {told:?}: {fields:?}"
+    );
+    for (_, other) in GROUPS.iter().filter(|(other, _)| *other != source) {
+        for (name, field) in fields_of(&summary, *other) {
+            assert_eq!(
+                field["status"], "fresh",
+                "{name}, though only {source:?} failed"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warm_service_keeps_the_last_good_values_and_calls_them_stale() {
+    join_all(
+        failures()
+            .into_iter()
+            .map(|(fault, _)| keeps_last_good_values(fault)),
+    )
+    .await;
+}
+
+async fn keeps_last_good_values(fault: FaultKind) {
+    let stand = Stand::new().await;
+    let service = stand.service(Caching::Off);
+    let good = json(&service.fetch_dashboard_summary().await.summary);
+    stand.break_every_source(fault.clone());
+    let stale = until("prices that are due again", || async {
+        let summary = json(&service.fetch_dashboard_summary().await.summary);
+        (summary["fields"]["btc_price_usd"]["status"] != "fresh").then_some(summary)
+    })
+    .await;
+    for (name, field) in fields_of(&stale, Group::Prices) {
+        assert_eq!(field["status"], "stale", "{name} after {fault:?}");
+        assert!(field["error"].is_string(), "{name} after {fault:?}");
+        assert!(stale[&name].is_number(), "{name} after {fault:?}");
+        let observed = &good["fields"][&name]["observed_at"];
+        let is_no_older = field["observed_at"].as_str() >= observed.as_str();
+        assert!(is_no_older, "{name} went back behind {observed}");
+    }
+    // These were not due, so nobody asked: they stay what they were.
+    for group in [Group::Global, Group::FearGreed] {
+        for (name, field) in fields_of(&stale, group) {
+            assert_eq!(
+                (&field["status"], &stale[&name]),
+                (&"fresh".into(), &good[&name])
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_broken_endpoint_does_not_take_the_prices_with_it() {
+    let stand = Stand::new().await;
+    let klines = Fault {
+        endpoint: Some("/api/v3/klines".into()),
+        ..Fault::always(status(400))
+    };
+    stand.simulator.inject(Source::Binance, klines);
+    let summary = json(
+        &stand
+            .service(Caching::On)
+            .fetch_dashboard_summary()
+            .await
+            .summary,
+    );
+    group_is_missing(&summary, Group::Candles, &["refused"]);
+    assert_eq!(summary["fields"]["btc_price_usd"]["status"], "fresh");
+    assert_eq!(summary["rsi_14"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_cold_readers_cost_one_call_per_endpoint_also_when_the_first_hundred_leave() {
+    for leaving in [0, 100] {
+        let stand = Stand::new().await;
+        let late = FaultKind::Latency {
+            delay: Duration::from_millis(200),
+        };
+        stand.break_every_source(late);
+        let service = stand.service(Caching::On);
+        let readers: Vec<_> = (0..1_000)
+            .map(|_| {
+                let service = service.clone();
+                tokio::spawn(async move { service.fetch_dashboard_summary().await })
+            })
+            .collect();
+        // The sources take 200 ms, so that those who leave now leave in the middle of the round.
+        until("the round to be under way", || async {
+            (stand.calls(ENDPOINTS[0]) == 1).then_some(())
+        })
+        .await;
+        for reader in readers.iter().take(leaving) {
+            reader.abort();
+        }
+        let mut summaries = Vec::new();
+        for reader in readers.into_iter().skip(leaving) {
+            summaries.push(reader.await.expect("a reader gets an answer").summary);
+        }
+        assert!(summaries.iter().all(|summary| summary == &summaries[0]));
+        assert!(!summaries[0].has_missing());
+        for endpoint in ENDPOINTS {
+            assert_eq!(stand.calls(endpoint), 1, "{endpoint}, {leaving} left");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_without_a_cache_shares_rounds_all_the_same() {
+    let stand = Stand::new().await;
+    stand.break_every_source(FaultKind::Latency {
+        delay: Duration::from_millis(50),
+    });
+    let service = stand.service(Caching::Off);
+    let readers: Vec<_> = (0..200)
+        .map(|_| {
+            let service = service.clone();
+            tokio::spawn(async move { service.fetch_dashboard_summary().await })
+        })
+        .collect();
+    for reader in readers {
+        let answer = reader.await.expect("a reader gets an answer");
+        assert_eq!(answer.tier, Tier::Uncached);
+        assert!(!answer.summary.has_missing());
+    }
+    for endpoint in ENDPOINTS {
+        assert_eq!(stand.calls(endpoint), 1, "{endpoint}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_passes_is_asked_about_again_at_once() {
+    let stand = Stand::new().await;
+    let once = Fault {
+        times: Some(1),
+        ..Fault::always(status(500))
+    };
+    stand.simulator.inject(Source::CoinGecko, once);
+    let summary = json(
+        &stand
+            .service(Caching::On)
+            .fetch_dashboard_summary()
+            .await
+            .summary,
+    );
+    assert!(summary["market_cap_usd"].is_number());
+    assert_eq!(stand.calls("coingecko /api/v3/global"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_asks_for_peace_is_left_alone_even_after_everything_was_forgotten() {
+    let stand = Stand::new().await;
+    let peace = FaultKind::Status {
+        status: 429,
+        retry_after: Some(RetryAfter::Seconds(60)),
+    };
+    stand.simulator.inject(
+        Source::CoinGecko,
+        Fault {
+            times: Some(1),
+            ..Fault::always(peace)
+        },
+    );
+    let service = stand.service(Caching::Off);
+    service.fetch_dashboard_summary().await;
+    for _ in 0..20 {
+        service.forget();
+        let summary = json(&service.fetch_dashboard_summary().await.summary);
+        assert_eq!(summary["fields"]["market_cap_usd"]["error"], "cooling_down");
+        assert_eq!(summary["fields"]["fng_value"]["status"], "fresh");
+    }
+    assert_eq!(stand.calls("coingecko /api/v3/global"), 1);
+    let report = service
+        .sources()
+        .into_iter()
+        .find(|report| report.source.name() == "coingecko");
+    assert!(
+        report
+            .expect("coingecko is a source")
+            .cooling_until
+            .is_some()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_source_is_asked_less_and_used_again_soon_after_it_came_back() {
+    let stand = Stand::new().await;
+    stand.break_source(Source::Fng, FaultKind::Reset);
+    let service = stand.service(Caching::Off);
+    let breaker = || {
+        let report = service
+            .sources()
+            .into_iter()
+            .find(|r| r.source.name() == "alternative.me");
+        report.expect("alternative.me is a source").breaker
+    };
+    until("the breaker to open", || async {
+        service.fetch_dashboard_summary().await;
+        (breaker() == "open").then_some(())
+    })
+    .await;
+    let calls = stand.calls("fng /fng/");
+    service.fetch_dashboard_summary().await;
+    assert_eq!(
+        stand.calls("fng /fng/"),
+        calls,
+        "an open breaker lets nothing through"
+    );
+    stand.simulator.reset();
+    until("a fresh index", || async {
+        let summary = json(&service.fetch_dashboard_summary().await.summary);
+        (summary["fields"]["fng_value"]["status"] == "fresh").then_some(())
+    })
+    .await;
+    assert_eq!(breaker(), "closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_forgetting_the_next_read_asks_every_source_again() {
+    let stand = Stand::new().await;
+    let cache = stand.cache();
+    let service = stand.service_over(Some(cache.clone()));
+    let first = service.fetch_dashboard_summary().await;
+    assert_eq!(service.fetch_dashboard_summary().await.tier, Tier::Local);
+    service.forget();
+    let cleared = cache.clear().await;
+    assert!(cleared.is_complete());
+    let second = service.fetch_dashboard_summary().await;
+    assert_eq!(second.tier, Tier::Loader);
+    assert!(second.summary.last_updated() >= first.summary.last_updated());
+    for endpoint in ENDPOINTS {
+        assert_eq!(stand.calls(endpoint), 2, "{endpoint}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_comes_back_when_sources_die_after_everything_was_forgotten() {
+    let stand = Stand::new().await;
+    let cache = stand.cache();
+    let service = stand.service_over(Some(cache.clone()));
+    assert!(
+        !service
+            .fetch_dashboard_summary()
+            .await
+            .summary
+            .has_missing()
+    );
+    stand.break_every_source(FaultKind::Reset);
+    service.forget();
+    cache.clear().await;
+    let summary = service.fetch_dashboard_summary().await.summary;
+    assert!(
+        !summary.has_value(),
+        "{}",
+        String::from_utf8_lossy(&summary.body())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_soon_after_a_round_gets_that_rounds_summary() {
+    let stand = Stand::new().await;
+    let service = stand.service(Caching::On);
+    let Refreshed::Ran(first) = service.refresh_dashboard_summary().await else {
+        panic!("the first refresh makes a round");
+    };
+    let Refreshed::Recent(second) = service.refresh_dashboard_summary().await else {
+        panic!("the second one comes too soon");
+    };
+    assert_eq!(first.summary, second.summary);
+    service.forget();
+    assert_eq!(stand.calls(ENDPOINTS[0]), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_is_stored_where_readers_find_it() {
+    let stand = Stand::new().await;
+    let service = stand.service(Caching::On);
+    let Refreshed::Ran(refreshed) = service.refresh_dashboard_summary().await else {
+        panic!("the first refresh makes a round");
+    };
+    let read = service.fetch_dashboard_summary().await;
+    assert_eq!(
+        (read.tier, &read.summary),
+        (Tier::Local, &refreshed.summary)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_with_a_missing_figure_is_fresh_for_one_refresh_interval_only() {
+    let stand = Stand::new().await;
+    let once = Fault {
+        times: Some(1),
+        ..Fault::always(status(404))
+    };
+    stand.simulator.inject(Source::Fng, once);
+    let service = stand.service(Caching::On);
+    assert!(
+        service
+            .fetch_dashboard_summary()
+            .await
+            .summary
+            .has_missing()
+    );
+    let whole = until("a whole summary", || async {
+        let answer = service.fetch_dashboard_summary().await;
+        (!answer.summary.has_missing()).then_some(answer)
+    })
+    .await;
+    assert!(!whole.summary.is_partial());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_follows_the_symbols_that_are_set() {
+    let mut stand = Stand::new().await;
+    stand.config.symbols = vec![
+        "sol".parse().expect("a coin"),
+        "btc".parse().expect("a coin"),
+    ];
+    let summary = json(
+        &stand
+            .service(Caching::On)
+            .fetch_dashboard_summary()
+            .await
+            .summary,
+    );
+    let names: Vec<_> = summary.as_object().expect("an object").keys().collect();
+    assert!(names.iter().any(|name| *name == "sol_price_usd"));
+    assert!(!names.iter().any(|name| name.starts_with("ada_")));
+}
