@@ -9,6 +9,7 @@ mod ratio;
 mod store_calls;
 
 #[path = "../../tests/it/redis_server.rs"]
+#[allow(dead_code, unreachable_pub)] // the tests use more of it
 mod redis_server;
 
 fn main() {
