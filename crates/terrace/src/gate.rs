@@ -90,6 +90,12 @@ impl<G: Guarded> Gate<G> {
         self.turn(index, &mut self.stripes[index].lock(), Some(key));
     }
 
+    /// Ends the generation and drops nothing: who waits looks again, what is held stays.
+    pub(crate) fn stir(&self, key: &str) {
+        let index = self.stripe(key);
+        self.turn(index, &mut self.stripes[index].lock(), None);
+    }
+
     /// Voids the key and closes its stripe to publishes until the guard is gone.
     ///
     /// With `held`, the ticket of work that goes on: if it was alive, the work

@@ -63,7 +63,9 @@ pub(crate) async fn release<V: Send + Sync + 'static>(
 ) {
     let Some(remote) = &core.remote else { return };
     if remote.release(key, token).await.is_ok() {
-        core.gate.void(key);
+        // Nothing that L1 holds has changed: losing it would cost the stale value
+        // that stands in for the next failure.
+        core.gate.stir(key);
     }
 }
 
