@@ -107,6 +107,8 @@ pub struct Entry<V> {
     age_millis: u32,
     source: Source,
     stale: bool,
+    /// Whether a load failed, and this is what there was instead.
+    stands_in: bool,
 }
 
 impl<V> Entry<V> {
@@ -119,7 +121,19 @@ impl<V> Entry<V> {
             age_millis,
             source,
             stale,
+            stands_in: false,
         }
+    }
+
+    /// The answer to a load that failed.
+    pub(crate) fn standing_in(mut self) -> Self {
+        self.stands_in = true;
+        self
+    }
+
+    /// Whether a load was made for this answer, well or in vain.
+    pub(crate) fn is_of_a_load(&self) -> bool {
+        self.stands_in || self.source == Source::Loader
     }
 
     /// The value itself.

@@ -342,7 +342,7 @@ impl<V: Send + Sync + 'static> Leader<V> {
             Some((record, source)) if usable(record) && core.gate.is_alive(key, self.ticket) => {
                 count(&core.counters.stale_on_error);
                 let entry = Entry::new(Arc::clone(record), *source, now);
-                self.flight.land(Ok(entry));
+                self.flight.land(Ok(entry.standing_in()));
             }
             _ => self.flight.land(Err(error)),
         }

@@ -117,12 +117,12 @@ pub(crate) async fn refresh<V: Send + Sync + 'static>(
             (Boarding::Lead(flight), ticket) => {
                 break lead::launch(&core, job, flight, ticket, Purpose::Anew);
             }
-            // The flight may have been content with a stored value, or have
-            // answered with a stale one first: then this caller's turn comes.
+            // The flight may have been content with a stored value: then this
+            // caller's turn comes. A load that failed was a load.
             (Boarding::Join(passenger), _) => {
                 count(&core.counters.joined);
                 match passenger.last_outcome().await {
-                    Some(Ok(entry)) if entry.source() == Source::Loader => return Ok(entry),
+                    Some(Ok(entry)) if entry.is_of_a_load() => return Ok(entry),
                     Some(Err(error)) => return Err(error),
                     _ if core.stop.is_cancelled() => return Err(Error::closed()),
                     _ => {}
