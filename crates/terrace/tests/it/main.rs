@@ -5,5 +5,6 @@ mod redis_server;
 mod rig;
 mod staged;
 
+mod flights;
 mod pending;
 mod races;

@@ -23,7 +23,7 @@ const START_ATTEMPTS: usize = 5;
 
 /// One server. Dropping it kills the process and deletes its folder.
 #[derive(Debug)]
-pub struct RedisServer {
+pub(crate) struct RedisServer {
     port: u16,
     folder: PathBuf,
     arguments: Vec<String>,
@@ -32,12 +32,12 @@ pub struct RedisServer {
 
 impl RedisServer {
     /// A running server that keeps nothing on disk.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
     /// As [`start`](Self::start), with more command line arguments.
-    pub fn start_with(arguments: &[&str]) -> Self {
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         for _ in 0..START_ATTEMPTS {
             let mut server = Self::absent_with(arguments);
             if server.try_launch() {
@@ -48,7 +48,7 @@ impl RedisServer {
     }
 
     /// A server that is not running yet; its address is known.
-    pub fn absent() -> Self {
+    pub(crate) fn absent() -> Self {
         Self::absent_with(&[])
     }
 
@@ -66,7 +66,7 @@ impl RedisServer {
     }
 
     /// Starts the process on the same port as before, with nothing in it.
-    pub fn launch(&mut self) {
+    pub(crate) fn launch(&mut self) {
         assert!(
             self.try_launch(),
             "redis-server did not start on port {}",
@@ -131,26 +131,26 @@ impl RedisServer {
     }
 
     /// Where it listens, or will.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// A folder of its own, gone with it.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Of the process that runs now.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.process.as_ref().expect("the server is running").id()
     }
 
     /// SIGKILL: as a crash. What it held is lost.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.process.take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -158,12 +158,12 @@ impl RedisServer {
     }
 
     /// SIGSTOP: connections stay open, nothing answers.
-    pub fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
     /// SIGCONT: it goes on where it was, with all that arrived meanwhile.
-    pub fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         self.signal(Signal::CONT);
     }
 
@@ -182,7 +182,7 @@ impl Drop for RedisServer {
 }
 
 /// A port that was free a moment ago; Redis cannot pick one itself.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     listener.local_addr().expect("it is bound").port()
 }

@@ -1,0 +1,450 @@
+//! At most one load for a key: whoever comes, goes, panics, hangs or asks itself.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use terrace::{BoxError, Cache, EntryOptions, Error, Source, testing::MemoryStore};
+use tokio::task::JoinSet;
+
+use crate::{
+    rig::{Latch, Origin, PATIENCE, POLICIES, eventually, in_time, millis, numbers, seconds, ttl},
+    staged::{Staged, Verb},
+};
+
+async fn joined(cache: &Cache<u64>, count: u64) {
+    let all = || cache.stats().joined >= count;
+    eventually("the others wait for the one load", PATIENCE, all).await;
+}
+
+async fn one_load_answers(callers: u64, cache: &Cache<u64>) {
+    let (origin, latch) = (Origin::at(7), Latch::closed());
+    let mut tasks = JoinSet::new();
+    for _ in 0..callers {
+        let (cache, load) = (cache.clone(), origin.held_load(&latch));
+        tasks.spawn(async move { cache.get_or_load("k", || load).await });
+    }
+    joined(cache, callers - 1).await;
+    let start = Instant::now();
+    latch.open();
+    while let Some(answer) = in_time("a waiter", tasks.join_next()).await {
+        assert_eq!(*answer.unwrap().unwrap(), 7);
+    }
+    eprintln!(
+        "{callers} callers answered {:?} after the load",
+        start.elapsed()
+    );
+    assert!(start.elapsed() < seconds(5));
+    assert_eq!((origin.loads(), cache.stats().loads), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_callers_of_a_cold_key_cause_one_load() {
+    for policy in POLICIES {
+        one_load_answers(1_000, &numbers().policy(policy).build().unwrap()).await;
+        let stored = numbers().policy(policy).store(MemoryStore::new());
+        one_load_answers(1_000, &stored.build().unwrap()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_callers_of_a_cold_key_cause_one_load() {
+    one_load_answers(10_000, &numbers().build().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_go_away_neither_stop_nor_repeat_the_load() {
+    let cache = numbers().store(MemoryStore::new()).build().unwrap();
+    let (origin, latch) = (Origin::at(7), Latch::closed());
+    let call = || {
+        let (cache, load) = (cache.clone(), origin.held_load(&latch));
+        tokio::spawn(async move { cache.get_or_load("k", || load).await })
+    };
+    let first: Vec<_> = (0..100).map(|_| call()).collect();
+    joined(&cache, 99).await;
+    latch.reached().await;
+    first.iter().for_each(tokio::task::JoinHandle::abort);
+    for task in first {
+        assert!(task.await.unwrap_err().is_cancelled());
+    }
+    let later: Vec<_> = (0..100).map(|_| call()).collect();
+    joined(&cache, 199).await;
+    latch.open();
+    for task in later {
+        assert_eq!(*in_time("a waiter", task).await.unwrap().unwrap(), 7);
+    }
+    assert_eq!(origin.loads(), 1);
+}
+
+#[tokio::test]
+async fn a_load_whose_only_caller_left_still_fills_the_tiers() {
+    let memory = MemoryStore::new();
+    let cache = numbers().store(memory.sibling()).build().unwrap();
+    let (origin, latch) = (Origin::at(7), Latch::closed());
+    let lonely = tokio::spawn({
+        let (cache, load) = (cache.clone(), origin.held_load(&latch));
+        async move { cache.get_or_load("k", || load).await }
+    });
+    latch.reached().await;
+    lonely.abort();
+    latch.open();
+    eventually("L1 has it", PATIENCE, || cache.peek("k").is_some()).await;
+    assert_eq!(memory.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_a_load_is_an_error_to_all_and_the_next_call_works() {
+    let cache = numbers().store(MemoryStore::new()).build().unwrap();
+    let latch = Latch::closed();
+    let mut tasks = JoinSet::new();
+    for _ in 0..50 {
+        let (cache, latch) = (cache.clone(), latch.clone());
+        tasks.spawn(async move {
+            let load = async move {
+                latch.pass().await;
+                if latch.arrived() > 0 {
+                    panic!("on purpose");
+                }
+                Ok::<u64, BoxError>(0)
+            };
+            cache.get_or_load("k", || load).await
+        });
+    }
+    joined(&cache, 49).await;
+    latch.open();
+    while let Some(answer) = in_time("a waiter", tasks.join_next()).await {
+        let error = answer.unwrap().unwrap_err();
+        assert!(error.is_load() && !error.is_timeout(), "{error}");
+    }
+    assert_eq!((cache.stats().loads, cache.stats().load_failures), (1, 1));
+
+    // No lease is left behind: the next load does not wait for one.
+    let origin = Origin::at(7);
+    let start = Instant::now();
+    let next = cache.get_or_load("k", || origin.load()).await.unwrap();
+    assert_eq!((*next, next.source()), (7, Source::Loader));
+    assert!(start.elapsed() < seconds(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_hangs_is_a_time_out_to_all_who_wait() {
+    let options = ttl(60).load_timeout(millis(50));
+    let builder = numbers().defaults(options).store(MemoryStore::new());
+    let cache = builder.build().unwrap();
+    let hangs = || std::future::pending::<Result<u64, BoxError>>();
+    let mut tasks = JoinSet::new();
+    for _ in 0..50 {
+        let cache = cache.clone();
+        tasks.spawn(async move { cache.get_or_load("k", hangs).await });
+    }
+    while let Some(answer) = in_time("a waiter", tasks.join_next()).await {
+        let error = answer.unwrap().unwrap_err();
+        assert!(error.is_load() && error.is_timeout(), "{error}");
+    }
+    let origin = Origin::at(7);
+    assert_eq!(*cache.get_or_load("k", || origin.load()).await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn a_load_that_reads_its_own_key_gets_an_error() {
+    let cache = numbers().build().unwrap();
+    let inner = cache.clone();
+    let load = async move {
+        let own = inner
+            .get_or_load("k", || async { Ok::<_, BoxError>(1) })
+            .await;
+        Ok::<u64, Error>(*own?)
+    };
+    let answer = in_time("the load", cache.get_or_load("k", || load)).await;
+    let error = answer.unwrap_err();
+    let cause = error
+        .load_error::<Error>()
+        .expect("the cause is given back");
+    assert!(cause.is_reentrant(), "{cause}");
+    assert!(error.is_load());
+}
+
+#[tokio::test]
+async fn a_load_that_reads_its_own_key_through_another_gets_an_error() {
+    let (cache, other) = (numbers().build().unwrap(), numbers().build().unwrap());
+    let (middle, end) = (other.clone(), cache.clone());
+    let load = async move {
+        let through = middle.get_or_load("between", || async move {
+            let own = end.refresh("k", || async { Ok::<_, BoxError>(1) }).await;
+            Ok::<u64, Error>(*own?)
+        });
+        Ok::<u64, Error>(*through.await?)
+    };
+    let answer = in_time("the load", cache.get_or_load("k", || load)).await;
+    let error = answer.unwrap_err();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    let mut reentrant = false;
+    while let Some(error) = cause {
+        reentrant |= error
+            .downcast_ref::<Error>()
+            .is_some_and(Error::is_reentrant);
+        cause = error.source();
+    }
+    assert!(reentrant, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_load_may_read_the_same_key_of_another_cache() {
+    let (cache, other) = (numbers().build().unwrap(), numbers().build().unwrap());
+    let inner = other.clone();
+    let load = async move {
+        let same = inner
+            .get_or_load("k", || async { Ok::<_, BoxError>(20) })
+            .await;
+        Ok::<u64, Error>(*same? + 1)
+    };
+    assert_eq!(*cache.get_or_load("k", || load).await.unwrap(), 21);
+}
+
+#[tokio::test]
+async fn a_load_may_set_and_remove_its_own_key() {
+    let cache = numbers().store(MemoryStore::new()).build().unwrap();
+    let inner = cache.clone();
+    let load = async move {
+        inner.set("k", 5).await?;
+        inner.remove("k").await?;
+        Ok::<u64, Error>(6)
+    };
+    assert_eq!(
+        *in_time("it", cache.get_or_load("k", || load))
+            .await
+            .unwrap(),
+        6
+    );
+    // It was removed while it ran, so it is stored nowhere.
+    assert!(cache.get("k").await.unwrap().is_none());
+}
+
+#[derive(Debug)]
+struct Sulk(u32);
+
+impl std::fmt::Display for Sulk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "sulking {}", self.0)
+    }
+}
+
+impl std::error::Error for Sulk {}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_who_waited_get_the_loaders_own_error() {
+    let cache = numbers().build().unwrap();
+    let latch = Latch::closed();
+    let mut tasks = JoinSet::new();
+    for _ in 0..20 {
+        let (cache, latch) = (cache.clone(), latch.clone());
+        tasks.spawn(async move {
+            let load = async move {
+                latch.pass().await;
+                Err::<u64, _>(Sulk(3))
+            };
+            cache.get_or_load("k", || load).await
+        });
+    }
+    joined(&cache, 19).await;
+    latch.open();
+    while let Some(answer) = tasks.join_next().await {
+        let error = answer.unwrap().unwrap_err();
+        assert!(error.is_load());
+        assert_eq!(error.load_error::<Sulk>().expect("it is in the chain").0, 3);
+        assert!(error.to_string().contains("sulking 3"));
+    }
+    assert_eq!((cache.stats().loads, cache.stats().load_failures), (1, 1));
+    assert!(
+        cache.get("k").await.unwrap().is_none(),
+        "an error is not a value"
+    );
+}
+
+#[tokio::test]
+async fn a_refresh_joins_the_load_that_runs() {
+    for store in [None, Some(MemoryStore::new())] {
+        let builder = numbers();
+        let cache = match store {
+            Some(store) => builder.store(store).build().unwrap(),
+            None => builder.build().unwrap(),
+        };
+        let (origin, latch) = (Origin::at(7), Latch::closed());
+        let miss = tokio::spawn({
+            let (cache, load) = (cache.clone(), origin.held_load(&latch));
+            async move { cache.get_or_load("k", || load).await }
+        });
+        latch.reached().await;
+        let refresh = tokio::spawn({
+            let (cache, load) = (cache.clone(), origin.load());
+            async move { cache.refresh("k", || load).await }
+        });
+        joined(&cache, 1).await;
+        latch.open();
+        assert_eq!(*miss.await.unwrap().unwrap(), 7);
+        assert_eq!(*in_time("the refresh", refresh).await.unwrap().unwrap(), 7);
+        assert_eq!(origin.loads(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_loads_anew_although_the_value_is_fresh() {
+    for policy in POLICIES {
+        let memory = MemoryStore::new();
+        let here = numbers()
+            .policy(policy)
+            .store(memory.sibling())
+            .build()
+            .unwrap();
+        let elsewhere = numbers().store(memory.sibling()).build().unwrap();
+        here.set("k", 1).await.unwrap();
+        let origin = Origin::at(2);
+        let anew = here.refresh("k", || origin.load()).await.unwrap();
+        assert_eq!((*anew, anew.source()), (2, Source::Loader));
+        assert_eq!(*here.peek("k").unwrap(), 2);
+        assert_eq!(*elsewhere.get("k").await.unwrap().unwrap(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_refreshes_at_once_are_one_load_even_if_it_fails() {
+    for fails in [false, true] {
+        let cache = numbers().store(MemoryStore::new()).build().unwrap();
+        cache.set("k", 1).await.unwrap();
+        let (latch, loads) = (Latch::closed(), Arc::new(AtomicU64::new(0)));
+        let mut tasks = JoinSet::new();
+        for _ in 0..100 {
+            let (cache, latch, loads) = (cache.clone(), latch.clone(), Arc::clone(&loads));
+            tasks.spawn(async move {
+                let load = async move {
+                    loads.fetch_add(1, SeqCst);
+                    latch.pass().await;
+                    if fails { Err(Sulk(1)) } else { Ok(2) }
+                };
+                cache.refresh("k", || load).await
+            });
+        }
+        joined(&cache, 99).await;
+        latch.open();
+        while let Some(answer) = in_time("a refresh", tasks.join_next()).await {
+            let entry = answer.unwrap().expect("the value at hand stands in");
+            assert_eq!(*entry, if fails { 1 } else { 2 });
+        }
+        assert_eq!(loads.load(SeqCst), 1, "loads, failing: {fails}");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_costs_nobody_the_value_at_hand() {
+    let memory = MemoryStore::new();
+    let cache = numbers().store(memory.sibling()).build().unwrap();
+    cache.set("k", 1).await.unwrap();
+    // L2 has lost it; L1 has not.
+    let elsewhere = numbers().store(memory.sibling()).build().unwrap();
+    elsewhere.remove("k").await.unwrap();
+    let failed = cache
+        .refresh("k", || async { Err::<u64, _>(Sulk(1)) })
+        .await;
+    assert_eq!(*failed.expect("the value at hand stands in"), 1);
+    assert_eq!(cache.peek("k").as_deref(), Some(&1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_in_two_processes_cause_one_load() {
+    let memory = MemoryStore::new();
+    let process = || numbers().store(memory.sibling()).build().unwrap();
+    let (one, two) = (process(), process());
+    let (origin, latch) = (Origin::at(7), Latch::closed());
+    let mut tasks = JoinSet::new();
+    for cache in [&one, &two] {
+        for _ in 0..50 {
+            let (cache, load) = (cache.clone(), origin.held_load(&latch));
+            tasks.spawn(async move { cache.get_or_load("k", || load).await });
+        }
+    }
+    latch.reached().await;
+    let other_waits = || one.stats().lease_waits + two.stats().lease_waits == 1;
+    eventually("the other process waits", PATIENCE, other_waits).await;
+    joined(&one, 49).await;
+    joined(&two, 49).await;
+    latch.open();
+    while let Some(answer) = in_time("a waiter", tasks.join_next()).await {
+        assert_eq!(*answer.unwrap().unwrap(), 7);
+    }
+    assert_eq!((origin.loads(), latch.arrived()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_process_that_dies_with_the_lease_holds_the_others_up_for_its_hold_at_most() {
+    let memory = MemoryStore::new();
+    let process = || {
+        let options: EntryOptions = ttl(60).load_timeout(millis(100));
+        numbers()
+            .defaults(options)
+            .store(memory.sibling())
+            .build()
+            .unwrap()
+    };
+    let (dies, lives) = (process(), process());
+    let latch = Latch::closed();
+    let (origin, never) = (Origin::at(7), latch.clone());
+    let dying = tokio::spawn({
+        let (dies, load) = (dies.clone(), origin.held_load(&never));
+        async move { dies.get_or_load("k", || load).await }
+    });
+    latch.reached().await;
+    dies.close().await;
+    assert!(dying.await.unwrap().unwrap_err().is_closed());
+
+    let start = Instant::now();
+    let answer = in_time(
+        "the other process",
+        lives.get_or_load("k", || origin.load()),
+    )
+    .await;
+    assert_eq!(*answer.unwrap(), 7);
+    // The hold is the load's deadline and a second.
+    assert!(
+        start.elapsed() < Duration::from_millis(1_100) + seconds(1),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(lives.stats().lease_waits, 1);
+}
+
+#[tokio::test]
+async fn one_refresh_runs_behind_a_stale_value_however_many_read_it() {
+    let time = terrace::testing::ManualClock::new();
+    let memory = MemoryStore::with_clock(time.clock());
+    let stage = Staged::over(&memory);
+    let options = ttl(10).stale_while_revalidate(seconds(30));
+    let builder = numbers().defaults(options).clock(time.clock());
+    let cache = builder.store(stage.clone()).build().unwrap();
+    let (origin, latch) = (Origin::at(1), Latch::closed());
+    cache.get_or_load("k", || origin.load()).await.unwrap();
+    eventually("it is in L1", PATIENCE, || cache.peek("k").is_some()).await;
+    time.advance(seconds(10));
+    origin.change_to(2);
+    for _ in 0..100 {
+        let stale = cache
+            .get_or_load("k", || origin.held_load(&latch))
+            .await
+            .unwrap();
+        assert_eq!(
+            (*stale, stale.is_stale(), stale.source()),
+            (1, true, Source::Local)
+        );
+        assert_eq!(stale.age(), seconds(10));
+    }
+    latch.reached().await;
+    assert_eq!((origin.loads(), cache.stats().stale_hits), (2, 100));
+    latch.open();
+    let renewed = || cache.peek("k").as_deref() == Some(&2);
+    eventually("the refresh lands", PATIENCE, renewed).await;
+    assert!(!cache.peek("k").unwrap().is_stale());
+    assert_eq!(stage.calls(Verb::Fill), 2);
+}
