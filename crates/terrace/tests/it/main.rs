@@ -5,6 +5,7 @@ mod redis_server;
 mod rig;
 mod staged;
 
+mod faults;
 mod flights;
 mod pending;
 mod races;

@@ -1,0 +1,407 @@
+//! Redis frozen, killed, absent: reads go on, bounded; what failed is settled later.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use terrace::{BoxError, Cache, Policy, Source};
+use tokio::task::JoinSet;
+
+use crate::{
+    redis_server::RedisServer,
+    rig::{
+        NUMBER, Origin, PATIENCE, Raw, eventually, healthy, in_time, millis, numbers, process_on,
+        seconds, store_on,
+    },
+};
+
+/// The promise is 110 ms on an idle machine; this one may be busy.
+const WORST_ADDED: Duration = Duration::from_millis(300);
+/// The promise is 2 s; polling and a busy machine get half a second.
+const USED_AGAIN: Duration = Duration::from_millis(2_500);
+
+fn used(cache: &Cache<u64>) -> bool {
+    let store = cache.stats().store.expect("it has a store");
+    store.healthy && !store.breaker_open
+}
+
+/// Readers of hot and of cold keys, until they are told to stop.
+#[derive(Default)]
+struct Load {
+    stop: AtomicBool,
+    cold: AtomicU64,
+    reads: AtomicU64,
+    /// Slowest read of a hot and of a cold key, in microseconds.
+    slowest_hit: AtomicU64,
+    slowest_miss: AtomicU64,
+}
+
+impl Load {
+    fn start(cache: &Cache<u64>) -> (Arc<Self>, JoinSet<()>) {
+        let (load, mut tasks) = (Arc::new(Self::default()), JoinSet::new());
+        for _ in 0..4 {
+            let (load, cache) = (Arc::clone(&load), cache.clone());
+            tasks.spawn(async move {
+                while !load.stop.load(SeqCst) {
+                    load.read(&cache, "hot", &load.slowest_hit).await;
+                    let cold = format!("cold {}", load.cold.fetch_add(1, SeqCst));
+                    load.read(&cache, &cold, &load.slowest_miss).await;
+                    tokio::time::sleep(millis(1)).await;
+                }
+            });
+        }
+        (load, tasks)
+    }
+
+    async fn read(&self, cache: &Cache<u64>, key: &str, slowest: &AtomicU64) {
+        let start = Instant::now();
+        let answer = cache
+            .get_or_load(key, || async { Ok::<_, BoxError>(7) })
+            .await;
+        let took = u64::try_from(start.elapsed().as_micros()).unwrap();
+        assert_eq!(*answer.expect("no read fails"), 7);
+        slowest.fetch_max(took, SeqCst);
+        self.reads.fetch_add(1, SeqCst);
+    }
+
+    /// The slowest hit and miss since the last call.
+    fn slowest(&self) -> (Duration, Duration) {
+        let taken = |slot: &AtomicU64| Duration::from_micros(slot.swap(0, SeqCst));
+        (taken(&self.slowest_hit), taken(&self.slowest_miss))
+    }
+
+    async fn end(&self, mut tasks: JoinSet<()>) {
+        self.stop.store(true, SeqCst);
+        while let Some(ended) = in_time("a reader", tasks.join_next()).await {
+            ended.expect("no reader failed");
+        }
+    }
+}
+
+/// The same for every way to lose Redis: `lose` it under load, then `regain` it.
+async fn reads_survive(
+    name: &str,
+    mut server: RedisServer,
+    lose: impl FnOnce(&mut RedisServer),
+    regain: impl FnOnce(&mut RedisServer),
+) {
+    let cache = process_on(&server);
+    healthy(&cache).await;
+    cache.set("hot", 7).await.unwrap();
+    let (load, tasks) = Load::start(&cache);
+    let warm = || load.reads.load(SeqCst) > 100;
+    eventually("the readers are under way", PATIENCE, warm).await;
+    let (hit, miss) = load.slowest();
+    eprintln!("{name}, before: slowest hit {hit:?}, miss {miss:?}");
+
+    lose(&mut server);
+    let open = || cache.stats().store.is_some_and(|store| store.breaker_open);
+    let took = eventually("the breaker opens", PATIENCE, open).await;
+    // The reads that were under way when it opened may still end.
+    let ended = load.reads.load(SeqCst) + 100;
+    eventually("they end", PATIENCE, || load.reads.load(SeqCst) > ended).await;
+    let (hit, miss) = load.slowest();
+    eprintln!("{name}, until the breaker opened ({took:?}): slowest hit {hit:?}, miss {miss:?}");
+    assert!(miss <= WORST_ADDED, "a read took {miss:?}");
+    assert!(hit <= WORST_ADDED / 3, "a hit took {hit:?}");
+
+    let ended = load.reads.load(SeqCst) + 1_000;
+    eventually("more reads", PATIENCE, || load.reads.load(SeqCst) > ended).await;
+    let (hit, miss) = load.slowest();
+    eprintln!("{name}, breaker open: slowest hit {hit:?}, miss {miss:?}");
+    assert!(
+        hit.max(miss) <= WORST_ADDED / 3,
+        "hit {hit:?}, miss {miss:?}"
+    );
+
+    regain(&mut server);
+    let took = eventually("the store is used again", PATIENCE, || used(&cache)).await;
+    eprintln!("{name}: used again after {took:?}");
+    assert!(took <= USED_AGAIN, "{took:?}");
+    let fills = cache.stats().fills;
+    eventually("fills arrive", PATIENCE, || cache.stats().fills > fills).await;
+    load.end(tasks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_go_on_while_redis_is_frozen_and_it_is_used_soon_after() {
+    let server = RedisServer::start();
+    reads_survive("frozen", server, |s| s.freeze(), |s| s.thaw()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_go_on_while_redis_is_dead_and_its_successor_is_used_soon_after() {
+    let server = RedisServer::start();
+    reads_survive("killed", server, RedisServer::kill, RedisServer::launch).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_redis_costs_one_read_one_deadline() {
+    let server = RedisServer::start();
+    let cache = process_on(&server);
+    healthy(&cache).await;
+    server.freeze();
+    let mut worst = Duration::ZERO;
+    for number in 0..5 {
+        let start = Instant::now();
+        let load = || async { Ok::<_, BoxError>(7) };
+        cache
+            .get_or_load(format!("cold {number}"), load)
+            .await
+            .unwrap();
+        worst = worst.max(start.elapsed());
+    }
+    eprintln!("frozen, one reader at a time: slowest {worst:?}");
+    assert!(worst <= WORST_ADDED, "{worst:?}");
+    server.thaw();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_that_is_absent_at_the_start_is_used_when_it_comes() {
+    let mut server = RedisServer::absent();
+    let start = Instant::now();
+    let cache = process_on(&server);
+    assert!(
+        start.elapsed() < millis(100),
+        "building took {:?}",
+        start.elapsed()
+    );
+    let origin = Origin::at(7);
+    for number in 0..20 {
+        let start = Instant::now();
+        let read = cache
+            .get_or_load(format!("k{number}"), || origin.load())
+            .await;
+        assert_eq!(*read.unwrap(), 7);
+        assert!(start.elapsed() <= WORST_ADDED, "{:?}", start.elapsed());
+    }
+    assert!(!used(&cache));
+    server.launch();
+    let took = eventually("it is used", PATIENCE, || used(&cache)).await;
+    eprintln!("absent at the start: used after {took:?}");
+    assert!(took <= USED_AGAIN, "{took:?}");
+    cache.set("k", 8).await.unwrap();
+    assert!(Raw::on(&server).await.exists(NUMBER).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_process_without_a_source_serves_what_redis_holds() {
+    let server = RedisServer::start();
+    let first = process_on(&server);
+    first.set("k", 7).await.unwrap();
+    first.close().await;
+    let second = process_on(&server);
+    let dead = || async { Err::<u64, _>("the source is dead") };
+    let answer = second.get_or_load("k", dead).await.unwrap();
+    assert_eq!((*answer, answer.source()), (7, Source::Store));
+}
+
+/// The value in Redis, written by another process, is older than what failed here.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failed_remove_left_in_redis_is_never_served_and_removed_on_recovery() {
+    for (policy, sets) in [(Policy::TinyLfu, false), (Policy::S3Fifo, true)] {
+        let server = RedisServer::start();
+        let raw = Raw::on(&server).await;
+        let builder = numbers().policy(policy).store(store_on(&server));
+        let cache = builder.build().unwrap();
+        cache.set("k", 1).await.unwrap();
+        let origin = Origin::at(2);
+
+        server.freeze();
+        let error = match sets {
+            true => cache.set("k", 2).await.unwrap_err(),
+            false => cache.remove("k").await.unwrap_err(),
+        };
+        assert!(error.is_store() && error.is_timeout(), "{error}");
+        assert_eq!(cache.stats().pending, 1);
+        assert!(cache.peek("k").is_none());
+        assert!(cache.get("k").await.unwrap().is_none());
+        assert_eq!(*cache.get_or_load("k", || origin.load()).await.unwrap(), 2);
+
+        server.thaw();
+        // From the first moment on which Redis answers.
+        let mut reads = 0;
+        while cache.stats().pending > 0 || reads < 100 {
+            let seen = cache.get_or_load("k", || origin.load()).await.unwrap();
+            assert_eq!(*seen, 2, "after {reads} reads");
+            if let Some(seen) = cache.get("k").await.unwrap() {
+                assert_eq!(*seen, 2, "after {reads} reads");
+            }
+            reads += 1;
+            assert!(reads < 1_000_000, "never settled");
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(cache.stats().pending, 0);
+        if let Some(seen) = process_on(&server).get("k").await.unwrap() {
+            assert_eq!(*seen, 2);
+        }
+        drop(raw);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remove_that_failed_while_redis_was_refusing_is_done_when_it_relents() {
+    let (server, primary) = (RedisServer::start(), RedisServer::start());
+    let (cache, raw) = (process_on(&server), Raw::on(&server).await);
+    cache.set("k", 1).await.unwrap();
+    // A replica that keeps what it has: its primary is not asked for a full copy yet.
+    raw.ask::<()>("CONFIG SET replica-serve-stale-data yes")
+        .await;
+    raw.ask::<()>("REPLICAOF 127.0.0.1 1").await;
+    let error = cache.remove("k").await.unwrap_err();
+    assert!(error.is_store() && !error.is_timeout(), "{error}");
+    let origin = Origin::at(2);
+    for _ in 0..10 {
+        assert_eq!(*cache.get_or_load("k", || origin.load()).await.unwrap(), 2);
+    }
+    assert!(!cache.stats().store.unwrap().breaker_open, "it answers");
+    assert!(raw.exists(NUMBER).await);
+    raw.ask::<()>("REPLICAOF NO ONE").await;
+    let settled = || cache.stats().pending == 0;
+    eventually("the removal is done", PATIENCE, settled).await;
+    assert!(!raw.exists(NUMBER).await);
+    drop(primary);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clear_that_failed_is_done_when_redis_is_back() {
+    let server = RedisServer::start();
+    let cache = process_on(&server);
+    for key in ["a", "b", "c"] {
+        cache.set(key, 1).await.unwrap();
+    }
+    server.freeze();
+    assert!(cache.clear().await.unwrap_err().is_store());
+    assert!(cache.stats().pending > 0);
+    assert!(cache.get("a").await.unwrap().is_none());
+    server.thaw();
+    eventually("it is settled", PATIENCE, || cache.stats().pending == 0).await;
+    let keys: u64 = Raw::on(&server).await.ask("DBSIZE").await;
+    assert_eq!(keys, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_degrades_and_is_told_nowhere() {
+    let server = RedisServer::start_with(&["--requirepass", "the-right-one"]);
+    let url = format!("redis://:the-wr0ng-one@127.0.0.1:{}", server.port());
+    let store = terrace::RedisStore::connect(&url).unwrap();
+    assert!(!format!("{store:?}").contains("wr0ng"));
+    let cache = numbers().store(store).build().unwrap();
+    let origin = Origin::at(7);
+    for number in 0..10 {
+        let read = cache
+            .get_or_load(format!("k{number}"), || origin.load())
+            .await;
+        assert_eq!(*read.unwrap(), 7);
+    }
+    let error = cache.set("k", 7).await.unwrap_err();
+    assert!(error.is_store());
+    assert!(!format!("{error} {error:?} {cache:?}").contains("wr0ng"));
+    assert!(!used(&cache));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_redis_still_serves_reads() {
+    let server = RedisServer::start();
+    let (cache, raw) = (process_on(&server), Raw::on(&server).await);
+    cache.set("k", 7).await.unwrap();
+    raw.ask::<()>("CONFIG SET maxmemory-policy noeviction")
+        .await;
+    raw.ask::<()>("CONFIG SET maxmemory 1").await;
+    let origin = Origin::at(8);
+    for number in 0..50 {
+        let read = cache
+            .get_or_load(format!("n{number}"), || origin.load())
+            .await;
+        assert_eq!(*read.unwrap(), 8);
+    }
+    assert!(cache.set("other", 1).await.unwrap_err().is_store());
+    let fresh = process_on(&server);
+    let read = fresh.get_or_load("k", || origin.load()).await.unwrap();
+    assert_eq!((*read, read.source()), (7, Source::Store));
+    let stats = cache.stats();
+    assert!(
+        stats.store_errors > 0 && stats.store_timeouts == 0,
+        "{stats:?}"
+    );
+    assert!(!stats.store.unwrap().breaker_open);
+    // DEL works in a full Redis.
+    cache.remove("k").await.unwrap();
+    assert!(!raw.exists(NUMBER).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loading_redis_is_a_miss_and_used_when_it_has_loaded() {
+    let mut server = RedisServer::start_with(&[
+        "--key-load-delay",
+        "400",
+        "--loading-process-events-interval-bytes",
+        "1024",
+        "--enable-debug-command",
+        "local",
+    ]);
+    let cache = process_on(&server);
+    cache.set("k", 7).await.unwrap();
+    let raw = Raw::on(&server).await;
+    raw.ask::<()>("DEBUG POPULATE 5000").await;
+    raw.ask::<()>("SAVE").await;
+    drop(raw);
+    server.kill();
+    server.launch();
+    let origin = Origin::at(8);
+    for number in 0..20 {
+        let start = Instant::now();
+        let read = cache
+            .get_or_load(format!("n{number}"), || origin.load())
+            .await;
+        assert_eq!(*read.unwrap(), 8);
+        assert!(start.elapsed() <= WORST_ADDED, "{:?}", start.elapsed());
+    }
+    eventually("it is used", PATIENCE, || used(&cache)).await;
+    let late = process_on(&server);
+    let read = in_time("a read", late.get_or_load("k", || origin.load())).await;
+    assert_eq!(*read.unwrap(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_connection_is_replaced_and_no_read_fails() {
+    let server = RedisServer::start();
+    let (cache, raw) = (process_on(&server), Raw::on(&server).await);
+    healthy(&cache).await;
+    let origin = Origin::at(7);
+    for number in 0..50 {
+        raw.ask::<u64>("CLIENT KILL TYPE normal SKIPME yes").await;
+        let read = cache
+            .get_or_load(format!("k{number}"), || origin.load())
+            .await;
+        assert_eq!(*read.unwrap(), 7);
+    }
+    let writes = || async { cache.set("k", 8).await.is_ok() };
+    let end = Instant::now() + seconds(5);
+    while !writes().await {
+        assert!(Instant::now() < end, "no write gets through any more");
+        tokio::time::sleep(millis(1)).await;
+    }
+    assert!(raw.exists(NUMBER).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_that_redis_has_forgotten_are_sent_again() {
+    let server = RedisServer::start();
+    let (cache, raw) = (process_on(&server), Raw::on(&server).await);
+    healthy(&cache).await;
+    let origin = Origin::at(7);
+    for number in 0..20 {
+        raw.ask::<()>("SCRIPT FLUSH").await;
+        let key = format!("k{number}");
+        cache.get_or_load(&key, || origin.load()).await.unwrap();
+        raw.ask::<()>("SCRIPT FLUSH").await;
+        cache.set(&key, 8).await.unwrap();
+        assert!(raw.exists(&format!("terrace:v:{{numbers:{key}}}")).await);
+    }
+    assert_eq!(cache.stats().store_errors, 0);
+}
