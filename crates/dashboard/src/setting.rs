@@ -63,7 +63,7 @@ impl BaseUrl {
             || url.password().is_some();
         let ends_in_version = url
             .path_segments()
-            .and_then(|segments| segments.filter(|part| !part.is_empty()).next_back())
+            .and_then(|mut segments| segments.rfind(|part| !part.is_empty()))
             .and_then(|last| last.strip_prefix('v'))
             .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
         if !matches!(url.scheme(), "http" | "https") || has_more || ends_in_version {

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -18,11 +18,9 @@ use super::hub::Hub;
 use crate::{
     clock,
     config::Config,
-    market::{Outcome, service::DataService},
+    market::{Outcome, ROUND_LIMIT, service::DataService},
 };
 
-/// What a round may take, whatever the settings say.
-const ROUND_LIMIT: Duration = Duration::from_secs(30);
 /// Scheduling and storing, before a refresher that is late counts as dead.
 const LATE_BY: Duration = Duration::from_secs(5);
 /// From this many failed rounds in a row on, pauses grow.
@@ -146,12 +144,7 @@ impl Walk {
 
     /// Publishes each round, changed or not: clients see from it that the service lives.
     async fn round(&self) -> Outcome {
-        let Ok((answer, outcome)) =
-            timeout(ROUND_LIMIT, self.service.refresh_in_background()).await
-        else {
-            tracing::warn!("a round did not end in time");
-            return Outcome::Failed;
-        };
+        let (answer, outcome) = self.service.refresh_in_background().await;
         self.pulse.rounds.fetch_add(1, Ordering::Relaxed);
         self.hub.publish("refresher", answer.summary, clock::now());
         outcome

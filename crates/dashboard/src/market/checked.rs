@@ -7,10 +7,13 @@ use serde_json::Value as Json;
 
 use super::figure::{Figure, Reason, Value};
 
+/// A figure's value and when it was so, or why there is none.
+pub(crate) type Checked = Result<(Value, Timestamp), Reason>;
+
 /// What one read of a group gave: for each figure the value and when it was so, or why not.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Batch {
-    pub(crate) figures: Vec<(Figure, Result<(Value, Timestamp), Reason>)>,
+    pub(crate) figures: Vec<(Figure, Checked)>,
     /// How long the source itself says that this lasts.
     pub(crate) lasts: Option<std::time::Duration>,
     /// When it reached us.

@@ -128,6 +128,15 @@ impl Health {
         }
     }
 
+    /// What a whole round came to, for the report. Not having asked tells less than why.
+    pub(crate) fn conclude(&self, trouble: Option<Reason>) {
+        let mut chart = self.chart();
+        let is_unasked = matches!(trouble, Some(Reason::BreakerOpen | Reason::CoolingDown));
+        if !(is_unasked && chart.last_error.is_some()) {
+            chart.last_error = trouble;
+        }
+    }
+
     pub(crate) fn report(&self, now: Instant) -> SourceReport {
         let chart = self.chart();
         SourceReport {

@@ -24,4 +24,4 @@ pub mod summary;
 pub mod symbol;
 
 pub(crate) use ledger::LONGEST_HARD_TIME;
-pub(crate) use round::Outcome;
+pub(crate) use round::{Outcome, ROUND_LIMIT};

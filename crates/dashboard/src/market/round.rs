@@ -1,6 +1,7 @@
 //! A round: asks the sources that are due, all at once, and makes one summary of what is known.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,7 +16,7 @@ use super::{
     coingecko,
     error::{ServiceError, UpstreamError},
     fear_greed,
-    figure::{Group, Source},
+    figure::{Figure, Group, Reason, Source},
     ledger::{Claim, Demand, Ledger},
     summary::{Origin, Summary},
     symbol::Symbol,
@@ -29,6 +30,10 @@ use crate::{
 
 /// A round is not worth waiting for longer than this, however patient the settings are.
 pub(crate) const ROUND_LIMIT: Duration = Duration::from_secs(30);
+
+/// Reads end by themselves at their deadline and write down what that says of the source; this is
+/// the net below them.
+const VERDICT_GRACE: Duration = Duration::from_millis(100);
 
 /// What a round came to.
 #[derive(Clone, Debug)]
@@ -56,6 +61,8 @@ pub(crate) struct Market {
     coingecko: Upstream,
     alternative_me: Upstream,
     symbols: Vec<Symbol>,
+    /// Invariant: the figures of `symbols`, in the order of a summary.
+    figures: Vec<Figure>,
     origin: Origin,
     upstream_timeout: Duration,
     ledger: Mutex<Ledger>,
@@ -77,6 +84,7 @@ impl Market {
             coingecko: upstream(Source::CoinGecko, &config.coingecko),
             alternative_me: upstream(Source::AlternativeMe, &config.fng),
             symbols: config.symbols.clone(),
+            figures: Figure::all(&config.symbols),
             origin: config.origin,
             upstream_timeout: config.upstream_timeout,
             ledger: Mutex::new(Ledger::new(config)),
@@ -111,11 +119,17 @@ impl Market {
 
     /// Takes over the figures of an earlier summary.
     pub(crate) fn seed(&self, summary: &Summary) {
-        // Simulated figures in a store that real ones share would be the worst of inventions.
         if summary.origin() == self.origin {
             self.ledger()
                 .seed(summary, clock::monotonic(), clock::now());
         }
+    }
+
+    /// Whether a summary has this service's figures. Simulated ones under the name of real ones
+    /// would be the worst of inventions.
+    pub(crate) fn is_ours(&self, summary: &Summary) -> bool {
+        let figures = summary.readings().iter().map(|reading| &reading.figure);
+        summary.origin() == self.origin && figures.eq(&self.figures)
     }
 
     /// Forgets last good values and opened breakers; a cool-down that a provider asked for stays.
@@ -137,14 +151,18 @@ impl Market {
     fn record(&self, claim: &Claim, attempts: Vec<Result<Batch, UpstreamError>>) -> Outcome {
         let now = clock::now();
         let mut worked = false;
+        let mut troubles: HashMap<Source, Option<Reason>> = HashMap::new();
         let mut ledger = self.ledger();
         for (&group, attempt) in claim.groups.iter().zip(attempts) {
             worked |= attempt.is_ok();
-            if let Err(error) = &attempt {
-                let (source, cause) = (group.source().name(), error.reason().code());
-                tracing::debug!(source, group = group.name(), cause, "group not read");
-            }
-            ledger.record(claim, group, attempt.map_err(|error| error.reason()), now);
+            let attempt = attempt.map_err(|error| error.reason());
+            let trouble = troubles.entry(group.source()).or_default();
+            *trouble = trouble.or(attempt.as_ref().err().copied());
+            ledger.record(claim, group, attempt, now);
+        }
+        drop(ledger);
+        for (source, trouble) in troubles {
+            self.upstream(source).conclude(trouble);
         }
         match (claim.groups.is_empty(), worked) {
             (true, _) => Outcome::NothingAsked,
@@ -162,7 +180,7 @@ impl Market {
                 Group::FearGreed => fear_greed::fear_greed(&self.alternative_me, deadline).await,
             }
         };
-        let batch = timeout_at(deadline, reading)
+        let batch = timeout_at(deadline + VERDICT_GRACE, reading)
             .await
             .unwrap_or(Err(UpstreamError::TimedOut))?;
         let first_bad = batch
@@ -199,8 +217,16 @@ impl Market {
         Ok(binance::indicators(&candles))
     }
 
+    fn upstream(&self, source: Source) -> &Upstream {
+        match source {
+            Source::Binance => &self.binance,
+            Source::CoinGecko => &self.coingecko,
+            Source::AlternativeMe => &self.alternative_me,
+        }
+    }
+
     fn upstreams(&self) -> [&Upstream; 3] {
-        [&self.binance, &self.coingecko, &self.alternative_me]
+        Source::ALL.map(|source| self.upstream(source))
     }
 
     /// The ledger's own methods leave it whole wherever they end.

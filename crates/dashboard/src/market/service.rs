@@ -85,7 +85,9 @@ impl DataService {
         };
         let cached = cache.cache_dashboard_data(|| Arc::clone(self).load(Demand::Round));
         match timeout(self.patience(), cached).await {
-            Ok(Ok(entry)) => answer(&entry),
+            Ok(Ok(entry)) if self.market.is_ours(entry.value()) => answer(&entry),
+            // Left by an instance with other coins.
+            Ok(Ok(_)) => self.fetch_dashboard_summary_direct().await,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the summary's cache gave nothing");
                 self.known_now()
@@ -107,13 +109,16 @@ impl DataService {
         if let Some(recent) = self.recent().await {
             return Refreshed::Recent(recent);
         }
-        Refreshed::Ran(self.refresh(Demand::Refresh, self.patience()).await)
+        let refreshed = self.refresh(Demand::Refresh, self.patience()).await;
+        Refreshed::Ran(refreshed.unwrap_or_else(|| self.known_now()))
     }
 
-    /// The refresher's round, stored, and how the sources did.
+    /// The refresher's round, stored, and how the sources did. Ends within [`ROUND_LIMIT`].
     pub(crate) async fn refresh_in_background(self: &Arc<Self>) -> (Answer, Outcome) {
         let before = self.last_round().as_ref().map(|(_, round)| round.ended);
-        let answer = self.refresh(Demand::Round, ROUND_LIMIT).await;
+        let Some(answer) = self.refresh(Demand::Round, ROUND_LIMIT).await else {
+            return (self.known_now(), Outcome::Failed);
+        };
         // Another instance may have answered for this one, which then has no round of its own.
         let outcome = match self.last_round().as_ref() {
             Some((_, round)) if Some(round.ended) != before => round.outcome,
@@ -138,27 +143,24 @@ impl DataService {
         self.outcomes.subscribe()
     }
 
-    async fn refresh(self: &Arc<Self>, demand: Demand, patience: Duration) -> Answer {
+    /// None when the round was lost, or is not over yet.
+    async fn refresh(self: &Arc<Self>, demand: Demand, patience: Duration) -> Option<Answer> {
         let refreshed = async {
-            match &self.cache {
-                Some(cache) => {
-                    let load = || Arc::clone(self).load(demand);
-                    match cache.refresh_dashboard_data(load).await {
-                        Ok(entry) => Some(answer(&entry)),
-                        Err(error) => {
-                            tracing::warn!(%error, "the round was not stored");
-                            None
-                        }
+            if let Some(cache) = &self.cache {
+                let load = || Arc::clone(self).load(demand);
+                match cache.refresh_dashboard_data(load).await {
+                    Ok(entry) if self.market.is_ours(entry.value()) => return Some(answer(&entry)),
+                    // Made by an instance with other coins.
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "the round was not stored");
+                        return None;
                     }
                 }
-                None => self.join(demand).await.map(|round| uncached(round.summary)),
             }
+            self.join(demand).await.map(|round| uncached(round.summary))
         };
-        timeout(patience, refreshed)
-            .await
-            .ok()
-            .flatten()
-            .unwrap_or_else(|| self.known_now())
+        timeout(patience, refreshed).await.ok().flatten()
     }
 
     /// The newest round's summary while it is recent: made here, or by whoever filled the store.
@@ -171,6 +173,7 @@ impl DataService {
             Some(cache) => cache
                 .cached_dashboard_data()
                 .await
+                .filter(|entry| self.market.is_ours(entry.value()))
                 .map(|entry| answer(&entry)),
             None => None,
         };

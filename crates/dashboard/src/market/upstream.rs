@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     answer::SourceReport,
     error::{ServiceError, UpstreamError},
-    figure::Source,
+    figure::{Reason, Source},
     health::Health,
     retry::retry_with_backoff,
 };
@@ -89,6 +89,11 @@ impl Upstream {
 
     pub(crate) fn report(&self) -> SourceReport {
         self.health.report(clock::monotonic())
+    }
+
+    /// Writes down what a round came to here: an answer with nothing usable in it is trouble too.
+    pub(crate) fn conclude(&self, trouble: Option<Reason>) {
+        self.health.conclude(trouble);
     }
 
     pub(crate) fn forget(&self) {
