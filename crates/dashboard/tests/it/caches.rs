@@ -148,7 +148,7 @@ async fn a_fresh_instance_whose_sources_are_dead_serves_what_another_one_left_in
         cache.last_good().await.ok().flatten()
     })
     .await;
-    stand.break_every_source(FaultKind::Reset);
+    stand.break_every_source(&FaultKind::Reset);
 
     let second = stand.service(Caching::On).fetch_dashboard_summary().await;
     assert_eq!((second.tier, &second.summary), (Tier::Store, &good.summary));
@@ -184,7 +184,7 @@ async fn nulls_never_take_the_place_of_the_last_good_figures() {
         cache.last_good().await.ok().flatten()
     })
     .await;
-    stand.break_every_source(FaultKind::Reset);
+    stand.break_every_source(&FaultKind::Reset);
     // This one cannot ask Redis when it starts, and knows nothing.
     redis.freeze();
     let blind = stand.service(Caching::On);
@@ -240,4 +240,22 @@ async fn nothing_outside_the_namespace_is_cleared() {
     assert!(cleared.is_complete(), "{cleared:?}");
     let left = redis.command(&["KEYS", "*"]);
     assert_eq!(left.trim(), "other:v:{dashboard:dashboard:summary}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_of_other_coins_in_redis_is_a_miss() {
+    let redis = Redis::start().await;
+    let mut stand = Stand::new().await;
+    stand.config.redis_url = Some(redis.url());
+    stand.service(Caching::On).fetch_dashboard_summary().await;
+    stand.config.symbols = vec!["sol".parse().expect("a coin")];
+    let summary = json(
+        &stand
+            .service(Caching::On)
+            .fetch_dashboard_summary()
+            .await
+            .summary,
+    );
+    assert!(summary["sol_price_usd"].is_number());
+    assert!(summary.get("btc_price_usd").is_none());
 }

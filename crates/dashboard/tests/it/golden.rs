@@ -46,7 +46,6 @@ fn the_rsi_of_committed_series_is_ta_libs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_served_rsi_of_real_candles_is_ta_libs_on_the_bars_that_the_source_calls_closed() {
-    let mut worst: f64 = 0.0;
     for moment in golden().at_moments {
         let Some(options) = replay(&moment.source_time) else {
             return;
@@ -68,7 +67,6 @@ async fn the_served_rsi_of_real_candles_is_ta_libs_on_the_bars_that_the_source_c
             moment.source_time,
             moment.rsi_14
         );
-        worst = worst.max(off);
         let bar = summary["fields"]["btc_rsi_14"]["observed_at"]
             .as_str()
             .unwrap_or_default();
@@ -78,7 +76,6 @@ async fn the_served_rsi_of_real_candles_is_ta_libs_on_the_bars_that_the_source_c
             moment.source_time
         );
     }
-    println!("largest difference to TA-Lib: {worst:e}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,7 @@ mod stand;
 mod caches;
 mod golden;
 mod market;
+mod rounds;
 mod settings;
 mod summaries;
 mod updates;

@@ -2,17 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use dashboard::market::{
-    answer::{Refreshed, Tier},
-    figure::Group,
-};
+use dashboard::market::figure::Group;
 use futures_util::future::join_all;
 use market_sim::{Fault, FaultKind, Poison, RetryAfter, Source};
 use serde_json::Value;
 
 use crate::{
     rig::until,
-    stand::{Caching, ENDPOINTS, Stand, UPSTREAM_TIMEOUT, fields_of, json},
+    stand::{Caching, Stand, UPSTREAM_TIMEOUT, fields_of, json},
 };
 
 fn status(status: u16) -> FaultKind {
@@ -150,7 +147,7 @@ async fn keeps_last_good_values(fault: FaultKind) {
     let stand = Stand::new().await;
     let service = stand.service(Caching::Off);
     let good = json(&service.fetch_dashboard_summary().await.summary);
-    stand.break_every_source(fault.clone());
+    stand.break_every_source(&fault.clone());
     let stale = until("prices that are due again", || async {
         let summary = json(&service.fetch_dashboard_summary().await.summary);
         (summary["fields"]["btc_price_usd"]["status"] != "fresh").then_some(summary)
@@ -193,64 +190,6 @@ async fn one_broken_endpoint_does_not_take_the_prices_with_it() {
     group_is_missing(&summary, Group::Candles, &["refused"]);
     assert_eq!(summary["fields"]["btc_price_usd"]["status"], "fresh");
     assert_eq!(summary["rsi_14"], Value::Null);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_cold_readers_cost_one_call_per_endpoint_also_when_the_first_hundred_leave() {
-    for leaving in [0, 100] {
-        let stand = Stand::new().await;
-        let late = FaultKind::Latency {
-            delay: Duration::from_millis(200),
-        };
-        stand.break_every_source(late);
-        let service = stand.service(Caching::On);
-        let readers: Vec<_> = (0..1_000)
-            .map(|_| {
-                let service = service.clone();
-                tokio::spawn(async move { service.fetch_dashboard_summary().await })
-            })
-            .collect();
-        // The sources take 200 ms, so that those who leave now leave in the middle of the round.
-        until("the round to be under way", || async {
-            (stand.calls(ENDPOINTS[0]) == 1).then_some(())
-        })
-        .await;
-        for reader in readers.iter().take(leaving) {
-            reader.abort();
-        }
-        let mut summaries = Vec::new();
-        for reader in readers.into_iter().skip(leaving) {
-            summaries.push(reader.await.expect("a reader gets an answer").summary);
-        }
-        assert!(summaries.iter().all(|summary| summary == &summaries[0]));
-        assert!(!summaries[0].has_missing());
-        for endpoint in ENDPOINTS {
-            assert_eq!(stand.calls(endpoint), 1, "{endpoint}, {leaving} left");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_without_a_cache_shares_rounds_all_the_same() {
-    let stand = Stand::new().await;
-    stand.break_every_source(FaultKind::Latency {
-        delay: Duration::from_millis(50),
-    });
-    let service = stand.service(Caching::Off);
-    let readers: Vec<_> = (0..200)
-        .map(|_| {
-            let service = service.clone();
-            tokio::spawn(async move { service.fetch_dashboard_summary().await })
-        })
-        .collect();
-    for reader in readers {
-        let answer = reader.await.expect("a reader gets an answer");
-        assert_eq!(answer.tier, Tier::Uncached);
-        assert!(!answer.summary.has_missing());
-    }
-    for endpoint in ENDPOINTS {
-        assert_eq!(stand.calls(endpoint), 1, "{endpoint}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -338,117 +277,4 @@ async fn a_dead_source_is_asked_less_and_used_again_soon_after_it_came_back() {
     })
     .await;
     assert_eq!(breaker(), "closed");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn after_forgetting_the_next_read_asks_every_source_again() {
-    let stand = Stand::new().await;
-    let cache = stand.cache();
-    let service = stand.service_over(Some(cache.clone()));
-    let first = service.fetch_dashboard_summary().await;
-    assert_eq!(service.fetch_dashboard_summary().await.tier, Tier::Local);
-    service.forget();
-    let cleared = cache.clear().await;
-    assert!(cleared.is_complete());
-    let second = service.fetch_dashboard_summary().await;
-    assert_eq!(second.tier, Tier::Loader);
-    assert!(second.summary.last_updated() >= first.summary.last_updated());
-    for endpoint in ENDPOINTS {
-        assert_eq!(stand.calls(endpoint), 2, "{endpoint}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_comes_back_when_sources_die_after_everything_was_forgotten() {
-    let stand = Stand::new().await;
-    let cache = stand.cache();
-    let service = stand.service_over(Some(cache.clone()));
-    assert!(
-        !service
-            .fetch_dashboard_summary()
-            .await
-            .summary
-            .has_missing()
-    );
-    stand.break_every_source(FaultKind::Reset);
-    service.forget();
-    cache.clear().await;
-    let summary = service.fetch_dashboard_summary().await.summary;
-    assert!(
-        !summary.has_value(),
-        "{}",
-        String::from_utf8_lossy(&summary.body())
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_soon_after_a_round_gets_that_rounds_summary() {
-    let stand = Stand::new().await;
-    let service = stand.service(Caching::On);
-    let Refreshed::Ran(first) = service.refresh_dashboard_summary().await else {
-        panic!("the first refresh makes a round");
-    };
-    let Refreshed::Recent(second) = service.refresh_dashboard_summary().await else {
-        panic!("the second one comes too soon");
-    };
-    assert_eq!(first.summary, second.summary);
-    service.forget();
-    assert_eq!(stand.calls(ENDPOINTS[0]), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_is_stored_where_readers_find_it() {
-    let stand = Stand::new().await;
-    let service = stand.service(Caching::On);
-    let Refreshed::Ran(refreshed) = service.refresh_dashboard_summary().await else {
-        panic!("the first refresh makes a round");
-    };
-    let read = service.fetch_dashboard_summary().await;
-    assert_eq!(
-        (read.tier, &read.summary),
-        (Tier::Local, &refreshed.summary)
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_summary_with_a_missing_figure_is_fresh_for_one_refresh_interval_only() {
-    let stand = Stand::new().await;
-    let once = Fault {
-        times: Some(1),
-        ..Fault::always(status(404))
-    };
-    stand.simulator.inject(Source::Fng, once);
-    let service = stand.service(Caching::On);
-    assert!(
-        service
-            .fetch_dashboard_summary()
-            .await
-            .summary
-            .has_missing()
-    );
-    let whole = until("a whole summary", || async {
-        let answer = service.fetch_dashboard_summary().await;
-        (!answer.summary.has_missing()).then_some(answer)
-    })
-    .await;
-    assert!(!whole.summary.is_partial());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_summary_follows_the_symbols_that_are_set() {
-    let mut stand = Stand::new().await;
-    stand.config.symbols = vec![
-        "sol".parse().expect("a coin"),
-        "btc".parse().expect("a coin"),
-    ];
-    let summary = json(
-        &stand
-            .service(Caching::On)
-            .fetch_dashboard_summary()
-            .await
-            .summary,
-    );
-    let names: Vec<_> = summary.as_object().expect("an object").keys().collect();
-    assert!(names.iter().any(|name| *name == "sol_price_usd"));
-    assert!(!names.iter().any(|name| name.starts_with("ada_")));
 }

@@ -92,7 +92,7 @@ async fn the_stored_form_survives_a_codec_that_does_not_describe_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_number_can_be_null() {
     let stand = Stand::new().await;
-    stand.break_every_source(market_sim::FaultKind::Reset);
+    stand.break_every_source(&market_sim::FaultKind::Reset);
     let body = body_of(
         &stand
             .service(Caching::On)

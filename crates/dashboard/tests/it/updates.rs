@@ -35,7 +35,7 @@ async fn each_round_is_published_changed_or_not() {
     let first = next(&mut updates).await;
     assert!(!first.summary.has_missing());
     assert_eq!(first.source, "refresher");
-    stand.break_every_source(FaultKind::Reset);
+    stand.break_every_source(&FaultKind::Reset);
     let second = next(&mut updates).await;
     let third = next(&mut updates).await;
     assert!(first.seq < second.seq && second.seq < third.seq);
