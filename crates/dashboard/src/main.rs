@@ -21,7 +21,10 @@ const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
     // Two providers in one program make rustls panic at the first connection; there is one, ring.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         return told("a TLS provider was installed before main", FAILED);
     }
     let (command, flags) = match command::parse(std::env::args().skip(1)) {
@@ -31,7 +34,11 @@ fn main() -> ExitCode {
     match run(command, &flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let code = if error.is::<BadSetting>() { BAD_SETTING } else { FAILED };
+            let code = if error.is::<BadSetting>() {
+                BAD_SETTING
+            } else {
+                FAILED
+            };
             told(telemetry::chain(error.as_ref()), code)
         }
     }
@@ -61,7 +68,9 @@ async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let application = build(config).await?;
     say(&format!("Dashboard: http://{}/", application.address()))?;
     if !has_redis {
-        say("REDIS_URL is not set: the cache lives in this process only (L1), and is empty after a restart.")?;
+        say(
+            "REDIS_URL is not set: the cache lives in this process only (L1), and is empty after a restart.",
+        )?;
     }
     application.run(app::told_to_stop()?).await;
     Ok(())
