@@ -23,7 +23,8 @@ use crate::error::Error;
 /// For TCP, TLS and HELLO together.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// With the jitter, and a probe that comes 1.2 s later at worst: used again within 2 s.
+const LONGEST_PAUSE: Duration = Duration::from_millis(600);
 /// So many calls in a row without an answer, and the connection is replaced:
 /// nothing may be coming through it any more although TCP is up.
 const OVERDUE_IN_A_ROW: u32 = 3;

@@ -27,7 +27,7 @@ const SCAN_COUNT: usize = 500;
 /// The Redis (or Valkey) store. Feature `redis`, on by default.
 ///
 /// Lazy: it connects at first use, on one multiplexed connection that is
-/// replaced when it breaks (10 ms to 1 s between attempts, with jitter), and a
+/// replaced when it breaks (10 to 600 ms between attempts, with jitter), and a
 /// program starts without Redis. A clone is the same store.
 ///
 /// Every key is `NAMESPACE:v:{CACHE:KEY}` or `NAMESPACE:l:{CACHE:KEY}`; nothing
