@@ -31,7 +31,9 @@ const ROUND: Duration = Duration::from_secs(2);
 const SUMMARY: &str = "/api/crypto/dashboard-summary";
 
 fn main() {
-    rustls::crypto::ring::default_provider().install_default().expect("the first provider");
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("the first provider");
     let servers = Runtime::new().expect("a runtime");
     let client = Runtime::new().expect("a runtime");
     let (_simulator, ours) = servers.block_on(start_ours());
@@ -51,7 +53,9 @@ fn main() {
 
 /// The application as it runs, before a simulator.
 async fn start_ours() -> (Simulator, SocketAddr) {
-    let simulator = Simulator::start(SimOptions::default()).await.expect("the simulator starts");
+    let simulator = Simulator::start(SimOptions::default())
+        .await
+        .expect("the simulator starts");
     let environment: HashMap<&str, String> = [
         ("PORT", "0".to_owned()),
         ("BINANCE_BASE_URL", simulator.binance_url()),
@@ -59,8 +63,10 @@ async fn start_ours() -> (Simulator, SocketAddr) {
         ("FNG_BASE_URL", simulator.fng_url()),
     ]
     .into();
-    let config = Config::read(&Flags::default(), |name| environment.get(name).map(Into::into))
-        .expect("sound settings");
+    let config = Config::read(&Flags::default(), |name| {
+        environment.get(name).map(Into::into)
+    })
+    .expect("sound settings");
     let application = Application::build(config).await.expect("it starts");
     let address = application.address();
     tokio::spawn(application.run(std::future::pending()));
@@ -105,7 +111,12 @@ enum Load {
 impl Load {
     fn choose() -> Self {
         let mut wrk = Command::new("wrk");
-        match wrk.arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        match wrk
+            .arg("-v")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+        {
             Ok(_) => Self::Wrk,
             Err(_) => Self::Own,
         }
@@ -129,7 +140,11 @@ impl Load {
 
 fn wrk(address: SocketAddr, path: &str) -> f64 {
     let output = Command::new("wrk")
-        .args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{}s", ROUND.as_secs())])
+        .args([
+            "-t1",
+            &format!("-c{CONNECTIONS}"),
+            &format!("-d{}s", ROUND.as_secs()),
+        ])
         .arg(format!("http://{address}{path}"))
         .output()
         .expect("wrk runs");
@@ -173,14 +188,25 @@ impl Connection {
     async fn open(address: SocketAddr, path: &str) -> Self {
         let stream = TcpStream::connect(address).await.expect("it listens");
         let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
-        Self { stream, request, buffer: Vec::with_capacity(16 * 1024) }
+        Self {
+            stream,
+            request,
+            buffer: Vec::with_capacity(16 * 1024),
+        }
     }
 
     async fn ask(&mut self) -> Bytes {
-        self.stream.write_all(self.request.as_bytes()).await.expect("it reads");
+        self.stream
+            .write_all(self.request.as_bytes())
+            .await
+            .expect("it reads");
         self.buffer.clear();
         loop {
-            let read = self.stream.read_buf(&mut self.buffer).await.expect("it answers");
+            let read = self
+                .stream
+                .read_buf(&mut self.buffer)
+                .await
+                .expect("it answers");
             assert_ne!(read, 0, "the connection was closed");
             if let Some(body) = whole(&self.buffer) {
                 return body;
@@ -194,7 +220,9 @@ fn whole(answer: &[u8]) -> Option<Bytes> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..end]).ok()?;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))?;
     let body = &answer[end + 4..];
     (body.len() >= length.parse().ok()?).then(|| Bytes::copy_from_slice(body))
 }
@@ -212,8 +240,12 @@ fn report(by: Load, body_bytes: usize, ours: f64, baseline: f64) {
     let target = "≥ 0.85 × static axum (later 0.95)";
     let ratio = ours / baseline;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{:<4} {what:<52} {ours:>10.0} {baseline:>10.0} {ratio:>7.2}  {target}", "P6")
-        .expect("stdout takes the line");
+    writeln!(
+        out,
+        "{:<4} {what:<52} {ours:>10.0} {baseline:>10.0} {ratio:>7.2}  {target}",
+        "P6"
+    )
+    .expect("stdout takes the line");
     let Ok(path) = std::env::var("BENCH_JSON") else {
         return;
     };

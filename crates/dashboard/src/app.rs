@@ -79,7 +79,14 @@ impl Application {
             tasks: sessions.clone(),
             pace,
         });
-        Ok(Self { listener, address, front, cache, stop, sessions })
+        Ok(Self {
+            listener,
+            address,
+            front,
+            cache,
+            stop,
+            sessions,
+        })
     }
 
     /// Where it listens; the port is the real one, also where PORT was 0.
@@ -98,10 +105,19 @@ impl Application {
         };
         tokio::join!(answering, stopping);
         self.sessions.close();
-        if tokio::time::timeout(listener::DRAIN_DEADLINE, self.sessions.wait()).await.is_err() {
-            tracing::warn!(left = self.sessions.len(), "stopped with WebSockets still open");
+        if tokio::time::timeout(listener::DRAIN_DEADLINE, self.sessions.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                left = self.sessions.len(),
+                "stopped with WebSockets still open"
+            );
         }
-        if tokio::time::timeout(listener::DRAIN_DEADLINE, self.cache.close()).await.is_err() {
+        if tokio::time::timeout(listener::DRAIN_DEADLINE, self.cache.close())
+            .await
+            .is_err()
+        {
             tracing::warn!("stopped with writes to the store still under way");
         }
         tracing::info!("stopped");
@@ -126,9 +142,11 @@ pub fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (first, told) = tokio::sync::oneshot::channel::<()>();
     tokio::spawn(async move {
-        let mut either = async || tokio::select! {
-            _ = terminate.recv() => 143,
-            _ = interrupt.recv() => 130,
+        let mut either = async || {
+            tokio::select! {
+                _ = terminate.recv() => 143,
+                _ = interrupt.recv() => 130,
+            }
         };
         either().await;
         // Nobody waits any more: the program is ending by itself.

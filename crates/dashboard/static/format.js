@@ -1,5 +1,5 @@
-// Numbers as people read them. view.rs writes the same forms into the first page;
-// the table in tests/it/page.rs holds both to one list.
+// Numbers as people read them. src/http/numbers.rs writes the same forms into the
+// first page: a change here is a change there.
 
 const NBSP = "\u00a0";
 const MINUS = "\u2212";

@@ -53,7 +53,10 @@ fn admit(site: &Site, headers: &HeaderMap, client: Client, action: &str) -> Resu
     let now = clock::monotonic().into_std();
     if let Some(wait) = site.throttle.wait(client.0, now) {
         tracing::warn!(address = %client.0, action, "admin: refused, too many wrong tokens");
-        return Err(Problem::too_many("Too many wrong tokens from this address.", wait.as_secs() + 1));
+        return Err(Problem::too_many(
+            "Too many wrong tokens from this address.",
+            wait.as_secs() + 1,
+        ));
     }
     match bearer(headers) {
         Some(guess) if token.is(guess) => Ok(()),
@@ -69,7 +72,11 @@ fn admit(site: &Site, headers: &HeaderMap, client: Client, action: &str) -> Resu
 /// The token of `Authorization: Bearer …`; no other place is looked at, a query least
 /// of all: it ends up in logs and histories.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
@@ -99,8 +106,9 @@ pub(crate) async fn clear_selected(
     admit(&site, request.headers(), client, "clear")?;
     if request.method() == Method::HEAD {
         // The router hands HEAD to GET's handler. Asking for headers must change nothing.
-        return Err(Problem::method_not_allowed()
-            .with(header::ALLOW, HeaderValue::from_static("GET,POST")));
+        return Err(
+            Problem::method_not_allowed().with(header::ALLOW, HeaderValue::from_static("GET,POST"))
+        );
     }
     let is_get = request.method() == Method::GET;
     front::drain(request.into_body()).await?;
@@ -168,9 +176,15 @@ async fn clear(site: &Site, client: Client) -> Response {
         "admin: cleared"
     );
     let (status, message) = if is_complete {
-        (StatusCode::OK, "Every cache was cleared; the next read asks the sources.")
+        (
+            StatusCode::OK,
+            "Every cache was cleared; the next read asks the sources.",
+        )
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "Not every tier could be cleared; try again.")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Not every tier could be cleared; try again.",
+        )
     };
     let body = json!({
         "success": is_complete,

@@ -88,10 +88,7 @@ pub(crate) async fn file(
         .get(IF_NONE_MATCH)
         .is_some_and(|sent| super::etag::matches(sent, &tag));
     let tag = HeaderValue::from_str(&tag).expect("hexadecimal digits in quotes");
-    let kept = [
-        (CACHE_CONTROL, HeaderValue::from_static(keep)),
-        (ETAG, tag),
-    ];
+    let kept = [(CACHE_CONTROL, HeaderValue::from_static(keep)), (ETAG, tag)];
     if known {
         return Ok((StatusCode::NOT_MODIFIED, kept).into_response());
     }

@@ -45,7 +45,8 @@ impl Frames {
 
 /// The snapshot of an instance that has nothing yet.
 pub(crate) fn empty_snapshot(now: Timestamp) -> Utf8Bytes {
-    format!(r#"{{"type":"snapshot","data":null,"timestamp":"{now}","seq":0,"source":"none"}}"#).into()
+    format!(r#"{{"type":"snapshot","data":null,"timestamp":"{now}","seq":0,"source":"none"}}"#)
+        .into()
 }
 
 /// The body is JSON already; it is put in as it is.

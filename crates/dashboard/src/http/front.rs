@@ -65,7 +65,9 @@ impl Front {
         let mut response = if announces_too_much(request.headers()) {
             too_large()
         } else {
-            request.extensions_mut().insert(Client(from.ip()));
+            if kind.needs_client() {
+                request.extensions_mut().insert(Client(from.ip()));
+            }
             let work = self.router.clone().call(request);
             match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(answered) => answered.unwrap_or_else(|never: Infallible| match never {}),
@@ -87,6 +89,8 @@ impl Front {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Health,
+    /// Limits and the audit look at who asks.
+    Watched,
     Data,
     Page,
 }
@@ -95,10 +99,17 @@ impl Kind {
     fn of(path: &str) -> Self {
         match path {
             "/health" | "/livez" | "/readyz" => Self::Health,
-            "/cache-stats" | "/clear-cache" | "/ws" => Self::Data,
-            _ if path.starts_with("/api/") || path.starts_with("/admin/cache/") => Self::Data,
+            "/clear-cache" | "/ws" => Self::Watched,
+            "/cache-stats" => Self::Data,
+            _ if path.starts_with("/api/") => Self::Data,
+            _ if path.starts_with("/admin/cache/") => Self::Watched,
             _ => Self::Page,
         }
+    }
+
+    /// An extension costs three allocations, which the summary's readers need not pay.
+    const fn needs_client(self) -> bool {
+        matches!(self, Self::Watched)
     }
 }
 
@@ -126,7 +137,9 @@ fn announces_too_much(headers: &HeaderMap) -> bool {
 
 fn accepts_html(headers: &HeaderMap) -> bool {
     headers.get_all(header::ACCEPT).iter().any(|accept| {
-        accept.to_str().is_ok_and(|accept| accept.to_ascii_lowercase().contains("text/html"))
+        accept
+            .to_str()
+            .is_ok_and(|accept| accept.to_ascii_lowercase().contains("text/html"))
     })
 }
 
@@ -169,8 +182,10 @@ pub(crate) async fn drain(body: Body) -> Result<(), Problem> {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(_)) => Err(Problem::body_too_large(MAX_BODY_BYTES)
             .with(header::CONNECTION, HeaderValue::from_static("close"))),
-        Err(_) => Err(Problem::body_too_slow()
-            .with(header::CONNECTION, HeaderValue::from_static("close"))),
+        Err(_) => {
+            Err(Problem::body_too_slow()
+                .with(header::CONNECTION, HeaderValue::from_static("close")))
+        }
     }
 }
 
@@ -210,10 +225,18 @@ mod tests {
         let request = Request::get("/api/panic").body(Body::empty()).unwrap();
         let response = front().answer(request, local()).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
-        let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
+        assert_eq!(
+            response.headers()[header::CONTENT_TYPE],
+            "application/problem+json"
+        );
+        let body = axum::body::to_bytes(response.into_body(), 4096)
+            .await
+            .unwrap();
         let body = String::from_utf8(body.to_vec()).unwrap();
-        assert!(body.contains("request_id") && !body.contains("secret cause"), "{body}");
+        assert!(
+            body.contains("request_id") && !body.contains("secret cause"),
+            "{body}"
+        );
     }
 
     #[tokio::test]

@@ -117,8 +117,16 @@ fn judge(site: &Site, stats: &CacheStats) -> Health {
         return Health::Unhealthy;
     }
     let store_fails = stats.l2_status() == "unavailable";
-    let source_fails = site.service.sources().iter().any(|source| source.last_error.is_some());
-    if store_fails || source_fails { Health::Degraded } else { Health::Healthy }
+    let source_fails = site
+        .service
+        .sources()
+        .iter()
+        .any(|source| source.last_error.is_some());
+    if store_fails || source_fails {
+        Health::Degraded
+    } else {
+        Health::Healthy
+    }
 }
 
 /// Hits in percent of all, one decimal; 0.0 where nothing was counted.

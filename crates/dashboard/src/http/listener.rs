@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Request;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -35,6 +37,7 @@ pub const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Accepts until `stop`, then lets what is under way end, for [`DRAIN_DEADLINE`] at most.
 pub async fn run(listener: TcpListener, front: Front, stop: CancellationToken) {
+    let front = Arc::new(front);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();
     loop {
@@ -49,7 +52,7 @@ pub async fn run(listener: TcpListener, front: Front, stop: CancellationToken) {
         };
         match accepted {
             Ok((stream, from)) => {
-                let work = serve(stream, from, front.clone(), stop.clone());
+                let work = serve(stream, from, Arc::clone(&front), stop.clone());
                 connections.spawn(async move {
                     work.await;
                     drop(place);
@@ -64,14 +67,20 @@ pub async fn run(listener: TcpListener, front: Front, stop: CancellationToken) {
     // Closing the listener first lets a successor bind while the last answers go out.
     drop(listener);
     connections.close();
-    if tokio::time::timeout(DRAIN_DEADLINE, connections.wait()).await.is_err() {
-        tracing::warn!(left = connections.len(), "stopped with requests still under way");
+    if tokio::time::timeout(DRAIN_DEADLINE, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            left = connections.len(),
+            "stopped with requests still under way"
+        );
     }
 }
 
-async fn serve(stream: TcpStream, from: SocketAddr, front: Front, stop: CancellationToken) {
+async fn serve(stream: TcpStream, from: SocketAddr, front: Arc<Front>, stop: CancellationToken) {
     let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let front = front.clone();
+        let front = Arc::clone(&front);
         async move { Ok::<_, Infallible>(front.answer(request, from).await) }
     });
     let connection = http1::Builder::new()
@@ -82,9 +91,13 @@ async fn serve(stream: TcpStream, from: SocketAddr, front: Front, stop: Cancella
         .serve_connection(TokioIo::new(stream), answer)
         .with_upgrades();
     tokio::pin!(connection);
+    // Waiting on the token itself would take its lock, which all connections share, at each
+    // turn of each of them; the set asks it only after it was woken.
+    let mut told: FuturesUnordered<_> = [stop.cancelled()].into_iter().collect();
     let ended = tokio::select! {
+        biased;
         ended = &mut connection => ended,
-        () = stop.cancelled() => {
+        _ = told.next() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -99,7 +99,10 @@ pub fn front(rooms: Rooms) -> Front {
     let site = Site(Arc::new(Shared {
         token: config.admin_token.as_ref().map(Token::new),
         throttle: Throttle::default(),
-        admission: Arc::new(Admission::new(config.ws_max_clients, config.ws_max_per_address)),
+        admission: Arc::new(Admission::new(
+            config.ws_max_clients,
+            config.ws_max_per_address,
+        )),
         frames: Arc::default(),
         traffic: Arc::clone(&traffic),
         rooms,
@@ -117,7 +120,10 @@ fn router(site: Site) -> Router {
         .route("/cache-stats", get(health::cache_stats))
         .route("/clear-cache", post(admin::clear_all))
         .route("/admin/cache/stats", get(admin::stats))
-        .route("/admin/cache/clear", get(admin::clear_selected).post(admin::clear_selected))
+        .route(
+            "/admin/cache/clear",
+            get(admin::clear_selected).post(admin::clear_selected),
+        )
         .route("/api/crypto/dashboard-summary", get(summary::current))
         .route("/api/crypto/dashboard-summary/cached", get(summary::cached))
         .route(

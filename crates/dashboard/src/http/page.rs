@@ -110,7 +110,10 @@ pub(crate) fn error(status: StatusCode, told: &Told) -> Response {
 
 fn as_html(status: StatusCode, html: String) -> Response {
     let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        ),
         (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
     (status, headers, html).into_response()
@@ -118,7 +121,10 @@ fn as_html(status: StatusCode, html: String) -> Response {
 
 fn render(summary: &Summary, symbols: &[Symbol], now: Timestamp) -> String {
     let show = |figure, form: fn(f64) -> String| Shown::of(summary, figure, form, now);
-    let coins: Vec<Coin> = symbols.iter().map(|symbol| coin(summary, *symbol, now)).collect();
+    let coins: Vec<Coin> = symbols
+        .iter()
+        .map(|symbol| coin(summary, *symbol, now))
+        .collect();
     let names: Vec<&str> = coins.iter().map(|coin| coin.price.name.as_str()).collect();
     let coin_names = names.join(" ");
     let market_cap = show(Figure::MarketCap, numbers::compact);
@@ -145,7 +151,10 @@ fn render(summary: &Summary, symbols: &[Symbol], now: Timestamp) -> String {
         fng_marker: marker(fng.number),
         rsi_words: format!("Bitcoin RSI 14: {}, {rsi_word}", rsi.text),
         rsi_marker: marker(rsi.number),
-        sources: Group::ALL.into_iter().map(|group| source_line(summary, group)).collect(),
+        sources: Group::ALL
+            .into_iter()
+            .map(|group| source_line(summary, group))
+            .collect(),
         market_cap,
         volume,
         btc_share,
@@ -157,13 +166,20 @@ fn render(summary: &Summary, symbols: &[Symbol], now: Timestamp) -> String {
         rsi,
         rsi_word,
     };
-    page.render().expect("writing to a String does not fail, and the template calls nothing that does")
+    page.render()
+        .expect("writing to a String does not fail, and the template calls nothing that does")
 }
 
 /// The label as it was received: its borders are the publisher's affair.
 fn label(summary: &Summary) -> String {
-    match summary.state(Figure::FearGreedLabel).and_then(figure::State::sample) {
-        Some(Sample { value: Value::Text(label), .. }) => label.clone(),
+    match summary
+        .state(Figure::FearGreedLabel)
+        .and_then(figure::State::sample)
+    {
+        Some(Sample {
+            value: Value::Text(label),
+            ..
+        }) => label.clone(),
         Some(_) | None => NO_READING.to_owned(),
     }
 }
@@ -182,10 +198,18 @@ fn coin(summary: &Summary, symbol: Symbol, now: Timestamp) -> Coin {
 
 /// A source is as good as the worst of its figures.
 fn source_line(summary: &Summary, group: Group) -> SourceLine {
-    let of_group = || summary.readings().iter().filter(|reading| reading.figure.group() == group);
+    let of_group = || {
+        summary
+            .readings()
+            .iter()
+            .filter(|reading| reading.figure.group() == group)
+    };
     let figures: Vec<String> = of_group().map(|reading| reading.figure.name()).collect();
     let has = |status| of_group().any(|reading| reading.state.status() == status);
-    let status = ["missing", "stale"].into_iter().find(|bad| has(*bad)).unwrap_or("fresh");
+    let status = ["missing", "stale"]
+        .into_iter()
+        .find(|bad| has(*bad))
+        .unwrap_or("fresh");
     let what = match group {
         Group::Prices => "prices, 24 h",
         Group::Candles => "daily candles",
@@ -197,7 +221,12 @@ fn source_line(summary: &Summary, group: Group) -> SourceLine {
         Source::CoinGecko => "CoinGecko",
         Source::AlternativeMe => "alternative.me",
     };
-    SourceLine { name, what, figures: figures.join(" "), status }
+    SourceLine {
+        name,
+        what,
+        figures: figures.join(" "),
+        status,
+    }
 }
 
 fn first_why<'a>(shown: impl IntoIterator<Item = &'a Shown>) -> String {

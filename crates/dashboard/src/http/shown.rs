@@ -40,7 +40,9 @@ impl Shown {
         form: fn(f64) -> String,
         now: Timestamp,
     ) -> Self {
-        let state = summary.state(figure).unwrap_or(&State::Missing(Reason::NotAskedYet));
+        let state = summary
+            .state(figure)
+            .unwrap_or(&State::Missing(Reason::NotAskedYet));
         let sample = state.sample();
         let number = match sample.map(|sample| &sample.value) {
             Some(Value::Number(number)) => Some(*number),
@@ -52,19 +54,25 @@ impl Shown {
             (None, Some(Value::Text(text))) => text.clone(),
             (None, _) => NOTHING.to_owned(),
         };
-        let age = sample.map(|sample| age_at(sample.observed_at, now)).unwrap_or_default();
+        let age = sample
+            .map(|sample| age_at(sample.observed_at, now))
+            .unwrap_or_default();
         let source = match summary.origin() {
             Origin::Live => figure.group().source().name(),
             Origin::Simulated => "simulated",
         };
-        let why = state.reason().map(|reason| format!("{source}: {}", words(reason)));
+        let why = state
+            .reason()
+            .map(|reason| format!("{source}: {}", words(reason)));
         Self {
             name: figure.name(),
             way: number.map_or("flat", numbers::direction),
             number,
             text,
             status: state.status(),
-            moment: sample.map(|sample| sample.observed_at.to_string()).unwrap_or_default(),
+            moment: sample
+                .map(|sample| sample.observed_at.to_string())
+                .unwrap_or_default(),
             mark: match state {
                 State::Fresh(_) => format!("{age} ago"),
                 State::Stale(..) => format!("stale {age}"),

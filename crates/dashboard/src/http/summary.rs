@@ -3,6 +3,7 @@
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 
 use crate::clock;
 use crate::market::answer::{Answer, Refreshed, Tier};
@@ -24,14 +25,16 @@ const SUCCESSOR: HeaderValue =
     HeaderValue::from_static("</api/crypto/dashboard-summary>; rel=\"successor-version\"");
 
 /// `GET /api/crypto/dashboard-summary`.
-pub(crate) async fn current(State(site): State<Site>, headers: HeaderMap) -> Response {
+///
+/// It takes the request whole: an extractor of headers would copy them all.
+pub(crate) async fn current(State(site): State<Site>, request: Request) -> Response {
     let answer = site.service.fetch_dashboard_summary().await;
-    cacheable(&answer, &headers)
+    cacheable(&answer, request.headers())
 }
 
 /// `GET /api/crypto/dashboard-summary/cached`: the same under its older name.
-pub(crate) async fn cached(site: State<Site>, headers: HeaderMap) -> Response {
-    let mut response = current(site, headers).await;
+pub(crate) async fn cached(site: State<Site>, request: Request) -> Response {
+    let mut response = current(site, request).await;
     response.headers_mut().insert(DEPRECATION, DEPRECATED);
     response.headers_mut().insert(header::LINK, SUCCESSOR);
     response
@@ -46,27 +49,34 @@ pub(crate) async fn refresh(
     front::drain(request.into_body()).await?;
     let answer = match site.service.refresh_dashboard_summary().await {
         Refreshed::Ran(answer) => {
-            site.hub.publish("refresh", answer.summary.clone(), clock::now());
+            site.hub
+                .publish("refresh", answer.summary.clone(), clock::now());
             answer
         }
         Refreshed::Recent(answer) => answer,
     };
-    let mut response = full(&answer);
-    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    let mut response = full(&answer, answer.summary.body());
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, NO_STORE);
     Ok(response)
 }
 
 fn cacheable(answer: &Answer, request: &HeaderMap) -> Response {
-    let tag = tag(answer);
-    let is_known =
-        request.get(header::IF_NONE_MATCH).is_some_and(|sent| etag::matches(sent, &tag));
-    let mut response = if is_known { not_modified(answer) } else { full(answer) };
+    let body = answer.summary.body();
+    let tag = tag(answer, body.len());
+    let is_known = request
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|sent| etag::matches(sent, &tag));
+    let mut response = if is_known {
+        not_modified(answer)
+    } else {
+        full(answer, body)
+    };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, PUBLIC);
-    headers.insert(
-        header::ETAG,
-        HeaderValue::from_str(&tag).expect("hexadecimal digits in quotes are visible ASCII"),
-    );
+    let tag = HeaderValue::try_from(tag).expect("hexadecimal digits in quotes are visible ASCII");
+    headers.insert(header::ETAG, tag);
     response
 }
 
@@ -76,8 +86,9 @@ fn not_modified(answer: &Answer) -> Response {
     response
 }
 
-fn full(answer: &Answer) -> Response {
-    let mut response = Response::new(answer.summary.body().into());
+fn full(answer: &Answer, body: Bytes) -> Response {
+    let mut response = Response::new(body.into());
+    // What is put in here, in `cacheable` and by the front, without growing on the way.
     response.headers_mut().reserve(12);
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     describe(answer, response.headers_mut());
@@ -86,9 +97,9 @@ fn full(answer: &Answer) -> Response {
 
 /// The version is the moment the summary was made, the same on every instance that
 /// serves it. Weak, because a proxy may compress.
-fn tag(answer: &Answer) -> String {
+fn tag(answer: &Answer, length: usize) -> String {
     let made = answer.summary.last_updated().as_millisecond();
-    format!("W/\"{made:x}-{:x}\"", answer.summary.body().len())
+    format!("W/\"{made:x}-{length:x}\"")
 }
 
 fn describe(answer: &Answer, headers: &mut HeaderMap) {

@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::Extension;
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -51,7 +51,10 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { ping_every: Duration::from_secs(20), silence: Duration::from_secs(30) }
+        Self {
+            ping_every: Duration::from_secs(20),
+            silence: Duration::from_secs(30),
+        }
     }
 }
 
@@ -112,7 +115,10 @@ impl Session {
             frames: Arc::clone(&site.frames),
             pace: site.pace,
             heard_at: now,
-            said: Said { since: now, messages: 0 },
+            said: Said {
+                since: now,
+                messages: 0,
+            },
             _seat: seat,
         }
     }
@@ -187,10 +193,21 @@ impl Session {
         }
         match message {
             Message::Text(text) => self.send(Message::Text(reply(&text))).await,
-            Message::Binary(_) => self.send(Message::Text(refusal("binary messages are not understood"))).await,
+            Message::Binary(_) => {
+                self.send(Message::Text(refusal("binary messages are not understood")))
+                    .await
+            }
             // The protocol's own pong was queued by the library.
             Message::Ping(_) | Message::Pong(_) => ControlFlow::Continue(()),
-            Message::Close(_) => ControlFlow::Break(End::Gone),
+            Message::Close(_) => {
+                // The library has its answer ready and sends it when it is asked to read on.
+                let farewell = timeout(CLOSE_DEADLINE, self.socket.recv()).await;
+                tracing::trace!(
+                    is_answered = farewell.is_ok(),
+                    "a client closed its WebSocket"
+                );
+                ControlFlow::Break(End::Gone)
+            }
         }
     }
 
@@ -205,7 +222,10 @@ impl Session {
     /// Says why, then reads on for a moment: closing with unread input would reset the
     /// connection, and the reason would be lost on the way.
     async fn close(mut self, code: u16, reason: &'static str) {
-        let words = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+        let words = CloseFrame {
+            code,
+            reason: Utf8Bytes::from_static(reason),
+        };
         let farewell = async {
             if self.socket.send(Message::Close(Some(words))).await.is_ok() {
                 while let Some(Ok(_)) = self.socket.recv().await {}
@@ -226,7 +246,10 @@ struct Said {
 impl Said {
     fn is_too_much(&mut self, now: Instant) -> bool {
         if now.duration_since(self.since) >= Duration::from_secs(1) {
-            *self = Self { since: now, messages: 0 };
+            *self = Self {
+                since: now,
+                messages: 0,
+            };
         }
         self.messages += 1;
         self.messages > MAX_MESSAGES_PER_SECOND

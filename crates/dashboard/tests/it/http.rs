@@ -7,7 +7,10 @@ use crate::wire::{self, Reply};
 
 fn assert_problem(reply: &Reply, status: u16) {
     assert_eq!(reply.status, status, "{}", reply.text());
-    assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/problem+json")
+    );
     let body = reply.json();
     assert_eq!(body["status"], status);
     for member in ["type", "title", "detail", "code"] {
@@ -17,7 +20,9 @@ fn assert_problem(reply: &Reply, status: u16) {
 
 /// The names of an object, sorted.
 fn names(value: &Value) -> Vec<&str> {
-    let object = value.as_object().unwrap_or_else(|| panic!("an object, not {value}"));
+    let object = value
+        .as_object()
+        .unwrap_or_else(|| panic!("an object, not {value}"));
     let mut names: Vec<&str> = object.keys().map(String::as_str).collect();
     names.sort_unstable();
     names
@@ -47,26 +52,52 @@ async fn health_has_the_documented_shape_and_real_figures() {
     );
     assert_eq!(
         names(&body["metrics"]),
-        ["avg_response_time_ms", "cache_hit_rate", "cache_size", "total_requests"]
+        [
+            "avg_response_time_ms",
+            "cache_hit_rate",
+            "cache_size",
+            "total_requests"
+        ]
     );
     assert_eq!(body["status"], "healthy");
     assert_eq!(body["cache_system"]["type"], "unified_multi_tier");
     assert_eq!(body["cache_system"]["l2_healthy"], false);
     assert_eq!(body["cache_system"]["overall_healthy"], true);
-    assert!(body["cache_system"]["l1_hit_count"].as_u64() > Some(0), "{body}");
-    assert!(body["metrics"]["total_requests"].as_u64() > Some(0), "{body}");
-    assert!(body["metrics"]["avg_response_time_ms"].as_f64() > Some(0.0), "{body}");
-    let rate = body["cache_system"]["l1_hit_rate"].as_f64().expect("a number");
+    assert!(
+        body["cache_system"]["l1_hit_count"].as_u64() > Some(0),
+        "{body}"
+    );
+    assert!(
+        body["metrics"]["total_requests"].as_u64() > Some(0),
+        "{body}"
+    );
+    assert!(
+        body["metrics"]["avg_response_time_ms"].as_f64() > Some(0.0),
+        "{body}"
+    );
+    let rate = body["cache_system"]["l1_hit_rate"]
+        .as_f64()
+        .expect("a number");
     assert!((0.0..=100.0).contains(&rate));
 }
 
 #[tokio::test]
 async fn cache_stats_has_the_documented_shape() {
-    let rig = Rig::start(&[("CACHE_L1_CAPACITY", "500"), ("CACHE_L2_TTL_SECONDS", "1234")]).await;
+    let rig = Rig::start(&[
+        ("CACHE_L1_CAPACITY", "500"),
+        ("CACHE_L2_TTL_SECONDS", "1234"),
+    ])
+    .await;
     rig.warm().await;
     let body = rig.get("/cache-stats").await.json();
-    assert_eq!(names(&body), ["cache_system", "l1_cache", "l2_cache", "report_cache"]);
-    assert_eq!(body["cache_system"], "Unified Multi-Tier (L1: In-Memory + L2: Redis)");
+    assert_eq!(
+        names(&body),
+        ["cache_system", "l1_cache", "l2_cache", "report_cache"]
+    );
+    assert_eq!(
+        body["cache_system"],
+        "Unified Multi-Tier (L1: In-Memory + L2: Redis)"
+    );
     assert_eq!(
         names(&body["l1_cache"]),
         [
@@ -80,7 +111,10 @@ async fn cache_stats_has_the_documented_shape() {
             "type"
         ]
     );
-    assert_eq!(names(&body["l2_cache"]), ["healthy", "status", "ttl_seconds", "type"]);
+    assert_eq!(
+        names(&body["l2_cache"]),
+        ["healthy", "status", "ttl_seconds", "type"]
+    );
     assert_eq!(
         names(&body["report_cache"]),
         ["entry_count", "hit_rate_percent", "latest_report_id"]
@@ -98,7 +132,9 @@ async fn health_asks_no_upstream_and_is_not_counted() {
     rig.warm().await;
     let calls = rig.simulator.calls();
     let counted = || async {
-        rig.get("/health").await.json()["metrics"]["total_requests"].as_u64().expect("a count")
+        rig.get("/health").await.json()["metrics"]["total_requests"]
+            .as_u64()
+            .expect("a count")
     };
     let before = counted().await;
     for path in ["/health", "/livez", "/readyz"] {
@@ -111,7 +147,13 @@ async fn health_asks_no_upstream_and_is_not_counted() {
 #[tokio::test]
 async fn unknown_addresses_and_methods_are_problems() {
     let rig = Rig::start(&[]).await;
-    for path in ["/nothing", "/api/nothing", "/assets/x/../../etc/passwd", "/%00", "/assets/1/2/3"] {
+    for path in [
+        "/nothing",
+        "/api/nothing",
+        "/assets/x/../../etc/passwd",
+        "/%00",
+        "/assets/1/2/3",
+    ] {
         assert_problem(&rig.get(path).await, 404);
     }
     let table = [
@@ -119,7 +161,11 @@ async fn unknown_addresses_and_methods_are_problems() {
         ("PUT", SUMMARY, "GET,HEAD"),
         ("GET", "/clear-cache", "POST"),
         ("OPTIONS", "/ws", "GET,HEAD"),
-        ("PUT", "/api/crypto/dashboard-summary/refresh", "GET,HEAD,POST"),
+        (
+            "PUT",
+            "/api/crypto/dashboard-summary/refresh",
+            "GET,HEAD,POST",
+        ),
         ("TRACE", "/", "GET,HEAD"),
     ];
     for (method, path, allowed) in table {
@@ -133,13 +179,12 @@ async fn unknown_addresses_and_methods_are_problems() {
 async fn a_body_that_is_too_large_is_refused_before_it_is_read() {
     let rig = Rig::start(&[]).await;
     let path = "/api/crypto/dashboard-summary/refresh";
-    let declared = format!(
-        "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10485760\r\n\r\n"
-    );
+    let declared = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10485760\r\n\r\n");
     assert_problem(&wire::raw(rig.address, declared.as_bytes()).await, 413);
 
     let mut endless =
-        format!("POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").into_bytes();
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .into_bytes();
     for _ in 0..20 {
         endless.extend_from_slice(b"1000\r\n");
         endless.extend_from_slice(&[b'x'; 0x1000]);
@@ -177,7 +222,9 @@ async fn a_known_version_is_not_sent_again() {
     let again = rig.call("GET", SUMMARY, &[("If-None-Match", &tag)]).await;
     assert_eq!((again.status, again.body.len()), (304, 0));
     assert_eq!(again.header("etag"), Some(tag.as_str()));
-    let other = rig.call("GET", SUMMARY, &[("If-None-Match", "\"other\"")]).await;
+    let other = rig
+        .call("GET", SUMMARY, &[("If-None-Match", "\"other\"")])
+        .await;
     assert_eq!(other.status, 200);
     assert_eq!(other.body, first.body);
 }
@@ -190,7 +237,11 @@ async fn head_says_what_get_would() {
         let head = rig.call("HEAD", path, &[]).await;
         assert_eq!(head.status, 200, "{path}");
         assert!(head.body.is_empty(), "{path}");
-        let length: usize = head.header("content-length").expect("a length").parse().unwrap();
+        let length: usize = head
+            .header("content-length")
+            .expect("a length")
+            .parse()
+            .unwrap();
         assert!(length > 100, "{path}: {length}");
     }
 }
@@ -201,8 +252,18 @@ async fn the_older_name_says_that_it_is_old() {
     rig.warm().await;
     let reply = rig.get("/api/crypto/dashboard-summary/cached").await;
     assert_eq!(reply.status, 200);
-    assert!(reply.header("deprecation").expect("a date").starts_with('@'));
-    assert!(reply.header("link").expect("a link").contains("successor-version"));
+    assert!(
+        reply
+            .header("deprecation")
+            .expect("a date")
+            .starts_with('@')
+    );
+    assert!(
+        reply
+            .header("link")
+            .expect("a link")
+            .contains("successor-version")
+    );
     assert_eq!(reply.body, rig.get(SUMMARY).await.body);
 }
 
@@ -212,7 +273,9 @@ async fn refresh_makes_no_second_round_within_ten_seconds() {
     rig.warm().await;
     let calls = rig.simulator.calls();
     for method in ["GET", "POST"] {
-        let reply = rig.call(method, "/api/crypto/dashboard-summary/refresh", &[]).await;
+        let reply = rig
+            .call(method, "/api/crypto/dashboard-summary/refresh", &[])
+            .await;
         assert_eq!(reply.status, 200);
         assert_eq!(reply.header("cache-control"), Some("no-store"));
         assert!(reply.header("age").is_some());
@@ -226,9 +289,21 @@ async fn every_answer_carries_the_security_headers() {
     let rig = Rig::start(&[]).await;
     for path in ["/", "/health", SUMMARY, "/nothing", "/admin/cache/stats"] {
         let reply = rig.get(path).await;
-        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{path}");
-        assert_eq!(reply.header("referrer-policy"), Some("no-referrer"), "{path}");
-        assert_eq!(reply.header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
+        assert_eq!(
+            reply.header("x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
+        assert_eq!(
+            reply.header("referrer-policy"),
+            Some("no-referrer"),
+            "{path}"
+        );
+        assert_eq!(
+            reply.header("cross-origin-resource-policy"),
+            Some("same-origin"),
+            "{path}"
+        );
         assert_eq!(reply.header("server"), None, "{path}");
     }
 }
@@ -240,7 +315,10 @@ async fn a_stopping_service_finishes_and_refuses_newcomers() {
     rig.tell_to_stop();
     let address = rig.address;
     until("a closed door", || async {
-        tokio::net::TcpStream::connect(address).await.is_err().then_some(())
+        tokio::net::TcpStream::connect(address)
+            .await
+            .is_err()
+            .then_some(())
     })
     .await;
     rig.stop().await;

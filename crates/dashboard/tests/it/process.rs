@@ -41,12 +41,18 @@ impl Drop for Running {
 
 fn program(directory: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dashboard"));
-    command.env_clear().envs(settings.iter().copied()).current_dir(directory);
+    command
+        .env_clear()
+        .envs(settings.iter().copied())
+        .current_dir(directory);
     command
 }
 
 /// Starts the demo and waits for its address.
-fn demo(place: &Place, settings: &[(&str, &str)]) -> (Running, SocketAddr, BufReader<std::process::ChildStdout>) {
+fn demo(
+    place: &Place,
+    settings: &[(&str, &str)],
+) -> (Running, SocketAddr, BufReader<std::process::ChildStdout>) {
     let data = place.0.join("data");
     let mut child = program(&place.0, settings)
         .arg("demo")
@@ -60,16 +66,26 @@ fn demo(place: &Place, settings: &[(&str, &str)]) -> (Running, SocketAddr, BufRe
     let mut line = String::new();
     let address = loop {
         line.clear();
-        assert_ne!(lines.read_line(&mut line).expect("text"), 0, "it ended without an address");
+        assert_ne!(
+            lines.read_line(&mut line).expect("text"),
+            0,
+            "it ended without an address"
+        );
         if let Some((_, rest)) = line.split_once("http://") {
-            break rest.trim().trim_end_matches('/').parse().expect("an address");
+            break rest
+                .trim()
+                .trim_end_matches('/')
+                .parse()
+                .expect("an address");
         }
     };
     (Running(child), address, lines)
 }
 
 fn signal(child: &Child, name: &str) {
-    let told = Command::new("kill").args([name, &child.id().to_string()]).status();
+    let told = Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status();
     assert!(told.expect("kill is there").success());
 }
 
@@ -84,7 +100,11 @@ async fn ended(child: &mut Child) -> ExitStatus {
 #[tokio::test]
 async fn the_demo_serves_and_ends_cleanly_when_told() {
     let place = Place::new("demo");
-    let settings = [("ADMIN_TOKEN", TOKEN), ("RUST_LOG", "trace"), ("REFRESH_INTERVAL_SECONDS", "1")];
+    let settings = [
+        ("ADMIN_TOKEN", TOKEN),
+        ("RUST_LOG", "trace"),
+        ("REFRESH_INTERVAL_SECONDS", "1"),
+    ];
     let (mut running, address, mut lines) = demo(&place, &settings);
     // Read beside the test, or a full pipe would stop the program.
     let mut errors = running.0.stderr.take().expect("standard error");
@@ -97,7 +117,10 @@ async fn the_demo_serves_and_ends_cleanly_when_told() {
         summary["btc_price_usd"].is_number().then_some(summary)
     })
     .await;
-    assert!(summary["data_sources"].to_string().contains("simulated"), "{summary}");
+    assert!(
+        summary["data_sources"].to_string().contains("simulated"),
+        "{summary}"
+    );
     let page = wire::get(address, "/").await.text();
     assert!(page.contains("Simulated data"));
     until("a price that moved", || async {
@@ -125,7 +148,11 @@ async fn a_taken_port_is_an_error_that_names_the_setting() {
     let port = taken.local_addr().expect("an address").port().to_string();
     let output = finished(program(&place.0, &[("PORT", &port)]).arg("demo"));
     assert_eq!(output.status.code(), Some(2));
-    assert!(complaint(&output).contains("PORT"), "{}", complaint(&output));
+    assert!(
+        complaint(&output).contains("PORT"),
+        "{}",
+        complaint(&output)
+    );
 }
 
 #[test]
@@ -159,10 +186,15 @@ fn a_bad_setting_stops_the_start_and_is_named_without_secrets() {
     let place = Place::new("settings");
     for (name, value) in table {
         let began = Instant::now();
-        let output = finished(program(&place.0, &[(name, value), ("RUST_LOG", "trace")]).arg("serve"));
+        let output =
+            finished(program(&place.0, &[(name, value), ("RUST_LOG", "trace")]).arg("serve"));
         let said = complaint(&output);
         assert_eq!(output.status.code(), Some(2), "{name}={value}: {said}");
-        assert!(began.elapsed() < START_LIMIT, "{name}: {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < START_LIMIT,
+            "{name}: {:?}",
+            began.elapsed()
+        );
         assert!(said.contains(name), "{name}={value}: {said}");
         assert_eq!(said.trim_end().lines().count(), 1, "{name}={value}: {said}");
         assert!(!said.contains(secret), "{name}: {said}");
@@ -171,7 +203,11 @@ fn a_bad_setting_stops_the_start_and_is_named_without_secrets() {
 
 /// Runs to its end, for [`START_LIMIT`] at most.
 fn finished(command: &mut Command) -> Output {
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     let mut running = Running(child);
     let began = Instant::now();
     let status = loop {
@@ -182,9 +218,25 @@ fn finished(command: &mut Command) -> Output {
         std::thread::sleep(Duration::from_millis(10));
     };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    running.0.stdout.take().expect("piped").read_to_end(&mut stdout).expect("read");
-    running.0.stderr.take().expect("piped").read_to_end(&mut stderr).expect("read");
-    Output { status, stdout, stderr }
+    running
+        .0
+        .stdout
+        .take()
+        .expect("piped")
+        .read_to_end(&mut stdout)
+        .expect("read");
+    running
+        .0
+        .stderr
+        .take()
+        .expect("piped")
+        .read_to_end(&mut stderr)
+        .expect("read");
+    Output {
+        status,
+        stdout,
+        stderr,
+    }
 }
 
 fn complaint(output: &Output) -> String {

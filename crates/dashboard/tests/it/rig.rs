@@ -35,17 +35,28 @@ impl Rig {
         Self::start_with(settings, Pace::default(), simulator().await).await
     }
 
-    pub(crate) async fn start_with(settings: &[(&str, &str)], pace: Pace, simulator: Simulator) -> Self {
+    pub(crate) async fn start_with(
+        settings: &[(&str, &str)],
+        pace: Pace,
+        simulator: Simulator,
+    ) -> Self {
         // Each test of the binary tries; the first one wins, which is all that is needed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = config(settings, &simulator);
-        let application = Application::build_with(config, pace).await.expect("it starts");
+        let application = Application::build_with(config, pace)
+            .await
+            .expect("it starts");
         let address = application.address();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(application.run(async {
             let _ = stopped.await;
         }));
-        Self { simulator, address, stop: Some(stop), running }
+        Self {
+            simulator,
+            address,
+            stop: Some(stop),
+            running,
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
@@ -66,7 +77,10 @@ impl Rig {
     pub(crate) async fn warm(&self) -> Value {
         until("a summary without a missing figure", || async {
             let summary = self.summary().await;
-            let fields = summary["fields"].as_object().expect("fields is an object").clone();
+            let fields = summary["fields"]
+                .as_object()
+                .expect("fields is an object")
+                .clone();
             (!fields.is_empty() && fields.values().all(|field| field["status"] == "fresh"))
                 .then_some(summary)
         })
@@ -84,7 +98,9 @@ impl Rig {
     pub(crate) async fn stop(mut self) {
         self.tell_to_stop();
         let ended = tokio::time::timeout(Duration::from_secs(15), &mut self.running).await;
-        ended.expect("it stops in time").expect("it stops without a panic");
+        ended
+            .expect("it stops in time")
+            .expect("it stops without a panic");
     }
 }
 
@@ -96,7 +112,9 @@ impl Drop for Rig {
 
 /// A simulator on a port of its own.
 pub(crate) async fn simulator() -> Simulator {
-    Simulator::start(SimOptions::default()).await.expect("the simulator starts")
+    Simulator::start(SimOptions::default())
+        .await
+        .expect("the simulator starts")
 }
 
 fn config(settings: &[(&str, &str)], simulator: &Simulator) -> Config {

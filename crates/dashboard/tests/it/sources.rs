@@ -12,8 +12,11 @@ use tokio::task::JoinSet;
 use crate::rig::{Rig, SUMMARY, simulator, until};
 use crate::wire;
 
-const ENDPOINTS: [&str; 3] =
-    ["binance /api/v3/ticker/24hr", "coingecko /api/v3/global", "fng /fng/"];
+const ENDPOINTS: [&str; 3] = [
+    "binance /api/v3/ticker/24hr",
+    "coingecko /api/v3/global",
+    "fng /fng/",
+];
 const SOURCES: [Source; 3] = [Source::Binance, Source::CoinGecko, Source::Fng];
 
 /// UPSTREAM_TIMEOUT_MS in these tests, and what a request may take at most.
@@ -21,7 +24,10 @@ const UPSTREAM_TIMEOUT_MS: &str = "1500";
 const LONGEST_REQUEST: Duration = Duration::from_millis(1500 + 500);
 
 fn faults() -> Vec<(&'static str, FaultKind)> {
-    let status = |status, retry_after| FaultKind::Status { status, retry_after };
+    let status = |status, retry_after| FaultKind::Status {
+        status,
+        retry_after,
+    };
     vec![
         ("429", status(429, Some(RetryAfter::Seconds(30)))),
         ("500", status(500, None)),
@@ -38,7 +44,12 @@ async fn cold_rig() -> Rig {
         let delay = Duration::from_millis(400);
         simulator.inject(source, Fault::always(FaultKind::Latency { delay }));
     }
-    Rig::start_with(&[("REFRESH_INTERVAL_SECONDS", "60")], Pace::default(), simulator).await
+    Rig::start_with(
+        &[("REFRESH_INTERVAL_SECONDS", "60")],
+        Pace::default(),
+        simulator,
+    )
+    .await
 }
 
 fn assert_asked_once(rig: &Rig) {
@@ -74,7 +85,10 @@ async fn readers_who_go_away_change_nothing_for_the_others() {
         leavers.spawn(async move {
             let mut stream = TcpStream::connect(address).await.expect("it listens");
             let request = format!("GET {SUMMARY} HTTP/1.1\r\nHost: x\r\n\r\n");
-            stream.write_all(request.as_bytes()).await.expect("it reads");
+            stream
+                .write_all(request.as_bytes())
+                .await
+                .expect("it reads");
             tokio::time::sleep(Duration::from_millis(20)).await;
         });
     }
@@ -97,7 +111,10 @@ async fn readers_who_go_away_change_nothing_for_the_others() {
 fn figures(summary: &Value) -> Vec<(String, Value, Value)> {
     let fields = summary["fields"].as_object().expect("fields");
     let of = |name: &String| summary[name.as_str()].clone();
-    fields.iter().map(|(name, field)| (name.clone(), of(name), field.clone())).collect()
+    fields
+        .iter()
+        .map(|(name, field)| (name.clone(), of(name), field.clone()))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +157,11 @@ async fn with_dead_sources_a_warm_summary_keeps_its_last_good_prices_as_stale() 
         let stale = until("a stale price", || async {
             let began = Instant::now();
             let summary = rig.summary().await;
-            assert!(began.elapsed() <= LONGEST_REQUEST, "{name}: {:?}", began.elapsed());
+            assert!(
+                began.elapsed() <= LONGEST_REQUEST,
+                "{name}: {:?}",
+                began.elapsed()
+            );
             (summary["fields"]["btc_price_usd"]["status"] == "stale").then_some(summary)
         })
         .await;

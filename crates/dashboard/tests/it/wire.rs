@@ -27,9 +27,8 @@ impl Reply {
     }
 
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| {
-            panic!("{error} in {:?}", String::from_utf8_lossy(&self.body))
-        })
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {:?}", String::from_utf8_lossy(&self.body)))
     }
 
     pub(crate) fn text(&self) -> String {
@@ -60,14 +59,18 @@ pub(crate) async fn call(
 /// Sends bytes as they are and reads one answer.
 pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> Reply {
     let exchange = async {
-        let mut stream = TcpStream::connect(address).await.expect("the service listens");
+        let mut stream = TcpStream::connect(address)
+            .await
+            .expect("the service listens");
         // The service may answer and close before it has read everything.
         let _ = stream.write_all(request).await;
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
         answer
     };
-    let answer = timeout(PATIENCE, exchange).await.expect("an answer in time");
+    let answer = timeout(PATIENCE, exchange)
+        .await
+        .expect("an answer in time");
     parse(&answer)
 }
 
@@ -78,7 +81,10 @@ fn parse(answer: &[u8]) -> Reply {
         .unwrap_or_else(|| panic!("no head in {:?}", String::from_utf8_lossy(answer)));
     let head = std::str::from_utf8(&answer[..end]).expect("a head is ASCII");
     let mut lines = head.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .expect("a status line");
     let headers = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))

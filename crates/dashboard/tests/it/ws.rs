@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -21,7 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 async fn join(rig: &Rig, origin: Option<&str>) -> Result<Client, Error> {
     let mut request = format!("ws://{}/ws", rig.address).into_client_request()?;
     if let Some(origin) = origin {
-        request.headers_mut().insert("origin", origin.parse().expect("a header value"));
+        request
+            .headers_mut()
+            .insert("origin", origin.parse().expect("a header value"));
     }
     connect_async(request).await.map(|(client, _)| client)
 }
@@ -33,8 +36,13 @@ async fn joined(rig: &Rig) -> Client {
 /// The next text, pings passed over.
 async fn text(client: &mut Client) -> String {
     loop {
-        let message = timeout(PATIENCE, client.next()).await.expect("a message in time");
-        match message.expect("an open WebSocket").expect("a sound message") {
+        let message = timeout(PATIENCE, client.next())
+            .await
+            .expect("a message in time");
+        match message
+            .expect("an open WebSocket")
+            .expect("a sound message")
+        {
             Message::Text(text) => return text.to_string(),
             Message::Ping(_) | Message::Pong(_) => {}
             other => panic!("a text, not {other:?}"),
@@ -96,7 +104,9 @@ async fn all_clients_get_the_same_update() {
     rig.warm().await;
     let mut first = joined(&rig).await;
     let mut second = joined(&rig).await;
-    let wanted = json(&mut first).await["seq"].as_u64().max(json(&mut second).await["seq"].as_u64());
+    let wanted = json(&mut first).await["seq"]
+        .as_u64()
+        .max(json(&mut second).await["seq"].as_u64());
     let after = async |client: &mut Client| loop {
         let text = text(client).await;
         let seq = serde_json::from_str::<Value>(&text).expect("JSON")["seq"].as_u64();
@@ -114,7 +124,10 @@ async fn pings_are_answered_and_nonsense_is_named() {
     let table = [
         (Message::text("ping"), "pong"),
         (Message::text(r#"{"type":"ping"}"#), r#"{"type":"pong"}"#),
-        (Message::text(r#"{"type":"ping","id":7}"#), r#"{"type":"pong"}"#),
+        (
+            Message::text(r#"{"type":"ping","id":7}"#),
+            r#"{"type":"pong"}"#,
+        ),
         (Message::text(r#"{"type":"dance"}"#), r#"{"type":"error""#),
         (Message::text("{"), r#"{"type":"error""#),
         (Message::text("[]"), r#"{"type":"error""#),
@@ -135,8 +148,12 @@ async fn only_our_own_and_listed_origins_come_in() {
     for origin in [None, Some(own.as_str()), Some("https://board.example")] {
         assert!(join(&rig, origin).await.is_ok(), "{origin:?}");
     }
-    let foreign =
-        ["null", "https://evil.example", "http://board.example", "https://board.example.evil.example"];
+    let foreign = [
+        "null",
+        "https://evil.example",
+        "http://board.example",
+        "https://board.example.evil.example",
+    ];
     for origin in foreign {
         match join(&rig, Some(origin)).await {
             Err(Error::Http(answer)) => assert_eq!(answer.status(), 403, "{origin}"),
@@ -150,7 +167,10 @@ async fn without_a_handshake_the_answer_is_a_problem() {
     let rig = Rig::start(&[]).await;
     let reply = rig.get("/ws").await;
     assert_eq!(reply.status, 426);
-    assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/problem+json")
+    );
 }
 
 #[tokio::test]
@@ -166,7 +186,10 @@ async fn the_places_are_limited_and_given_back() {
         other => panic!("a third place: {other:?}"),
     }
     drop(first);
-    until("a place given back", || async { join(&rig, None).await.ok() }).await;
+    until("a place given back", || async {
+        join(&rig, None).await.ok()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -185,15 +208,41 @@ async fn a_flood_is_closed_with_1008() {
 async fn a_message_that_is_too_large_is_closed_with_1009() {
     let rig = Rig::start(&[("REFRESH_INTERVAL_SECONDS", "3600")]).await;
     let mut client = joined(&rig).await;
-    client.send(Message::text("x".repeat(5000))).await.expect("it is sent");
+    client
+        .send(Message::text("x".repeat(5000)))
+        .await
+        .expect("it is sent");
     assert_eq!(close_code(&mut client).await, Some(CloseCode::Size));
     assert!(join(&rig, None).await.is_ok(), "the others go on");
 }
 
 #[tokio::test]
+async fn a_client_that_says_goodbye_is_answered() {
+    let rig = Rig::start(&[("REFRESH_INTERVAL_SECONDS", "3600")]).await;
+    let mut client = joined(&rig).await;
+    let words = CloseFrame {
+        code: CloseCode::Normal,
+        reason: "done".into(),
+    };
+    client.close(Some(words)).await.expect("it is sent");
+    assert_eq!(close_code(&mut client).await, Some(CloseCode::Normal));
+}
+
+#[tokio::test]
 async fn a_silent_client_is_given_up() {
-    let pace = Pace { ping_every: Duration::from_millis(100), silence: Duration::from_millis(400) };
-    let rig = Rig::start_with(&[("REFRESH_INTERVAL_SECONDS", "3600"), ("ADMIN_TOKEN", crate::rig::TOKEN)], pace, simulator().await).await;
+    let pace = Pace {
+        ping_every: Duration::from_millis(100),
+        silence: Duration::from_millis(400),
+    };
+    let rig = Rig::start_with(
+        &[
+            ("REFRESH_INTERVAL_SECONDS", "3600"),
+            ("ADMIN_TOKEN", crate::rig::TOKEN),
+        ],
+        pace,
+        simulator().await,
+    )
+    .await;
     let mut lively = joined(&rig).await;
     let silent = joined(&rig).await;
     // A client answers pings only while it reads; the silent one does not.
@@ -210,8 +259,12 @@ async fn a_silent_client_is_given_up() {
 
 async fn open_seats(rig: &Rig) -> u64 {
     let sent = format!("Bearer {}", crate::rig::TOKEN);
-    let reply = rig.call("GET", "/admin/cache/stats", &[("Authorization", &sent)]).await;
-    reply.json()["websockets"]["open"].as_u64().unwrap_or(u64::MAX)
+    let reply = rig
+        .call("GET", "/admin/cache/stats", &[("Authorization", &sent)])
+        .await;
+    reply.json()["websockets"]["open"]
+        .as_u64()
+        .unwrap_or(u64::MAX)
 }
 
 #[tokio::test]
