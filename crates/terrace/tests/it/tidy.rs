@@ -70,12 +70,14 @@ struct Source {
 }
 
 impl Source {
+    /// Neither comments nor tests beside the code.
     fn code(&self) -> impl Iterator<Item = &str> {
+        let own = self.text.split("#[cfg(test)]").next().unwrap_or_default();
         let is_code = |line: &&str| {
             let line = line.trim_start();
             !line.is_empty() && !line.starts_with("//")
         };
-        self.text.lines().filter(is_code)
+        own.lines().filter(is_code)
     }
 }
 
