@@ -262,7 +262,7 @@ pub(super) fn to_error(attempt: &str, error: RedisError) -> Error {
                 | ServerErrorKind::ClusterDown
                 | ServerErrorKind::TryAgain
         ),
-        ErrorKind::Extension => error.code() != Some("BUSY"),
+        ErrorKind::Extension => !has_code(&error, "BUSY"),
         _ => false,
     };
     if refused {
@@ -275,5 +275,11 @@ pub(super) fn to_error(attempt: &str, error: RedisError) -> Error {
 pub(super) fn is_wrong_type(error: &Error) -> bool {
     error
         .load_error::<RedisError>()
-        .is_some_and(|error| error.code() == Some("WRONGTYPE"))
+        .is_some_and(|error| has_code(error, "WRONGTYPE"))
+}
+
+/// Of a command or of any command of a pipeline, whose error has no code itself.
+fn has_code(error: &RedisError, code: &str) -> bool {
+    let errors = error.clone().into_server_errors();
+    errors.is_some_and(|errors| errors.iter().any(|(_, error)| error.code() == code))
 }
