@@ -405,3 +405,30 @@ async fn scripts_that_redis_has_forgotten_are_sent_again() {
     }
     assert_eq!(cache.stats().store_errors, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_busy_with_a_script_counts_as_out_of_order() {
+    let server = RedisServer::start_with(&["--busy-reply-threshold", "100"]);
+    let (cache, raw) = (process_on(&server), Raw::on(&server).await);
+    healthy(&cache).await;
+    let script = Raw::on(&server).await;
+    let endless = tokio::spawn(async move {
+        let words = ["EVAL", "while true do end", "0"];
+        script.attempt::<()>(&words).await.unwrap_err()
+    });
+    let origin = Origin::at(7);
+    for number in 0.. {
+        let start = Instant::now();
+        let read = cache.get_or_load(format!("k{number}"), || origin.load()).await;
+        assert_eq!(*read.unwrap(), 7);
+        assert!(start.elapsed() <= WORST_ADDED, "{:?}", start.elapsed());
+        if cache.stats().store.unwrap().breaker_open {
+            break;
+        }
+        assert!(number < 10_000, "the breaker never opens: {:?}", cache.stats());
+    }
+    raw.ask::<()>("SCRIPT KILL").await;
+    endless.await.unwrap();
+    let took = eventually("it is used again", PATIENCE, || used(&cache)).await;
+    assert!(took <= USED_AGAIN, "{took:?}");
+}

@@ -9,3 +9,4 @@ mod faults;
 mod flights;
 mod pending;
 mod races;
+mod redis_values;
