@@ -128,13 +128,21 @@ impl Health {
         }
     }
 
-    /// What a whole round came to, for the report. Not having asked tells less than why.
+    /// What a whole round came to: an answer with nothing usable in it is trouble too, though the
+    /// read succeeded. Not having asked tells less than why nobody asks.
     pub(crate) fn conclude(&self, trouble: Option<Reason>) {
         let mut chart = self.chart();
         let is_unasked = matches!(trouble, Some(Reason::BreakerOpen | Reason::CoolingDown));
-        if !(is_unasked && chart.last_error.is_some()) {
-            chart.last_error = trouble;
+        if is_unasked && chart.last_error.is_some() {
+            return;
         }
+        let source = self.source.name();
+        match (chart.last_error, trouble) {
+            (None, Some(reason)) => tracing::warn!(source, cause = reason.code(), "source fails"),
+            (Some(_), None) => tracing::info!(source, "source works again"),
+            _ => {}
+        }
+        chart.last_error = trouble;
     }
 
     pub(crate) fn report(&self, now: Instant) -> SourceReport {
@@ -211,14 +219,12 @@ impl Pass<'_> {
         }
         chart.unsaid_cool_downs = 0;
         chart.last_success = Some(shown);
-        chart.last_error = None;
     }
 
     /// The read failed.
     pub(crate) fn fail(self, error: &UpstreamError, now: Instant) {
         let mut chart = self.health.chart();
         chart.failed_reads += 1;
-        chart.last_error = Some(error.reason());
         let failures = match (chart.breaker, error.verdict()) {
             (_, Verdict::Unrelated | Verdict::LeaveAlone(_) | Verdict::ShutOut(_)) => {
                 // It answered, if only to say no. A probe that was answered has found a live host.

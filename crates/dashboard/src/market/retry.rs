@@ -34,8 +34,9 @@ where
     loop {
         made += 1;
         let left = deadline.saturating_duration_since(clock::monotonic());
-        // Half of what is left, so that a hanging connection leaves time to ask anew.
-        let share = if made == ATTEMPTS { left } else { left / 2 };
+        // Three quarters of what is left: a slow answer is still taken, and a connection that hangs
+        // leaves time to ask anew.
+        let share = if made == ATTEMPTS { left } else { left * 3 / 4 };
         let error = match timeout(share, attempt()).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => error,

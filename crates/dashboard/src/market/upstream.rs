@@ -68,7 +68,12 @@ impl Upstream {
         query: &[(&str, &str)],
         deadline: Instant,
     ) -> Result<T, UpstreamError> {
-        let pass = self.health.admit(clock::monotonic())?;
+        let now = clock::monotonic();
+        if now >= deadline {
+            // Somebody else used up the time: that says nothing about this source.
+            return Err(UpstreamError::TimedOut);
+        }
+        let pass = self.health.admit(now)?;
         let mut url = self.base.at(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -91,7 +96,7 @@ impl Upstream {
         self.health.report(clock::monotonic())
     }
 
-    /// Writes down what a round came to here: an answer with nothing usable in it is trouble too.
+    /// Writes down what a round came to here.
     pub(crate) fn conclude(&self, trouble: Option<Reason>) {
         self.health.conclude(trouble);
     }

@@ -278,3 +278,19 @@ async fn a_dead_source_is_asked_less_and_used_again_soon_after_it_came_back() {
     .await;
     assert_eq!(breaker(), "closed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_answer_within_the_deadline_is_taken() {
+    let stand = Stand::new().await;
+    let delay = UPSTREAM_TIMEOUT * 3 / 5;
+    stand.break_source(Source::Fng, FaultKind::Latency { delay });
+    let summary = json(
+        &stand
+            .service(Caching::On)
+            .fetch_dashboard_summary()
+            .await
+            .summary,
+    );
+    assert_eq!(summary["fields"]["fng_value"]["status"], "fresh");
+    assert_eq!(stand.calls("fng /fng/"), 1);
+}
