@@ -79,6 +79,11 @@ impl Link {
 
     #[cfg(feature = "tls")]
     pub(super) fn with_root(url: &str, pem: &[u8]) -> Result<Self, Error> {
+        // Without this, every connection would fail, and nobody would know why.
+        const MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
+        if !pem.windows(MARK.len()).any(|window| window == MARK) {
+            return Err(Error::config("redis root: no certificate in PEM"));
+        }
         let certificates = redis::TlsCertificates {
             client_tls: None,
             root_cert: Some(pem.to_vec()),
