@@ -419,13 +419,19 @@ async fn a_redis_that_is_busy_with_a_script_counts_as_out_of_order() {
     let origin = Origin::at(7);
     for number in 0.. {
         let start = Instant::now();
-        let read = cache.get_or_load(format!("k{number}"), || origin.load()).await;
+        let read = cache
+            .get_or_load(format!("k{number}"), || origin.load())
+            .await;
         assert_eq!(*read.unwrap(), 7);
         assert!(start.elapsed() <= WORST_ADDED, "{:?}", start.elapsed());
         if cache.stats().store.unwrap().breaker_open {
             break;
         }
-        assert!(number < 10_000, "the breaker never opens: {:?}", cache.stats());
+        assert!(
+            number < 10_000,
+            "the breaker never opens: {:?}",
+            cache.stats()
+        );
     }
     raw.ask::<()>("SCRIPT KILL").await;
     endless.await.unwrap();
