@@ -10,20 +10,18 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::front::Front;
+use super::patience::Idle;
 
 /// Connections at once. Above it new ones wait in the kernel's queue. It leaves room for
 /// WS_MAX_CLIENTS and stays below the usual hard limit of 20,000 descriptors.
 const MAX_CONNECTIONS: usize = 16_384;
-
-/// How long a request's head may take; also how long an idle connection is kept.
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How much of a head is read, and how many headers it may have: 431 above.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -79,31 +77,49 @@ pub async fn run(listener: TcpListener, front: Front, stop: CancellationToken) {
 }
 
 async fn serve(stream: TcpStream, from: SocketAddr, front: Arc<Front>, stop: CancellationToken) {
+    let idle = Arc::new(Idle::new());
+    let seen = Arc::clone(&idle);
     let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let front = Arc::clone(&front);
-        async move { Ok::<_, Infallible>(front.answer(request, from).await) }
+        let (front, idle) = (Arc::clone(&front), Arc::clone(&seen));
+        async move {
+            let _busy = idle.busy();
+            Ok::<_, Infallible>(front.answer(request, from).await)
+        }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), answer)
         .with_upgrades();
     tokio::pin!(connection);
-    // Waiting on the token itself would take its lock, which all connections share, at each
-    // turn of each of them; the set asks it only after it was woken.
-    let mut told: FuturesUnordered<_> = [stop.cancelled()].into_iter().collect();
+    // Waiting on token and timer directly would ask both at each turn of the connection, the
+    // token under a lock that all connections share; a set asks only what was woken.
+    let end = async {
+        tokio::select! {
+            () = stop.cancelled() => End::Stopping,
+            () = idle.too_long() => End::Idle,
+        }
+    };
+    let mut end: FuturesUnordered<_> = [end].into_iter().collect();
     let ended = tokio::select! {
         biased;
         ended = &mut connection => ended,
-        _ = told.next() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        end = end.next() => match end {
+            Some(End::Stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+            Some(End::Idle) | None => return,
+        },
     };
     if let Err(error) = ended {
         // A client that goes away or talks nonsense is its own affair.
         tracing::debug!(%error, "a connection ended badly");
     }
+}
+
+/// Why a connection ends that its client would have kept.
+enum End {
+    Stopping,
+    Idle,
 }

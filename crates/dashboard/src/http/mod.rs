@@ -16,6 +16,7 @@ mod etag;
 mod frames;
 mod numbers;
 mod origin;
+mod patience;
 mod problem;
 mod shown;
 mod throttle;
