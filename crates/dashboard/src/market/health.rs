@@ -19,7 +19,7 @@ use super::{
 const FAILURES_TO_OPEN: u32 = 5;
 /// Less than the default pause between rounds: each round then probes an ailing source once, and
 /// a source that came back is used again within one round.
-const OPEN_FOR: Duration = Duration::from_secs(8);
+const OPEN_FOR: Duration = Duration::from_secs(5);
 /// A cool-down when the source says 429 and not for how long; doubled up to the maximum.
 const UNSAID_COOL_DOWN: Duration = Duration::from_secs(30);
 const UNSAID_COOL_DOWN_MAX: Duration = Duration::from_secs(5 * 60);
