@@ -1,22 +1,15 @@
 //! At most one load for a key: whoever comes, goes, panics, hangs or asks itself.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use terrace::{BoxError, Cache, EntryOptions, Error, Source, testing::MemoryStore};
 use tokio::task::JoinSet;
 
-use crate::{
-    rig::{Latch, Origin, PATIENCE, POLICIES, eventually, in_time, millis, numbers, seconds, ttl},
-    staged::{Staged, Verb},
+use crate::rig::{
+    Latch, Origin, PATIENCE, POLICIES, eventually, in_time, millis, numbers, seconds, ttl,
 };
 
-async fn joined(cache: &Cache<u64>, count: u64) {
+pub(crate) async fn joined(cache: &Cache<u64>, count: u64) {
     let all = || cache.stats().joined >= count;
     eventually("the others wait for the one load", PATIENCE, all).await;
 }
@@ -265,94 +258,6 @@ async fn all_who_waited_get_the_loaders_own_error() {
     );
 }
 
-#[tokio::test]
-async fn a_refresh_joins_the_load_that_runs() {
-    for store in [None, Some(MemoryStore::new())] {
-        let builder = numbers();
-        let cache = match store {
-            Some(store) => builder.store(store).build().unwrap(),
-            None => builder.build().unwrap(),
-        };
-        let (origin, latch) = (Origin::at(7), Latch::closed());
-        let miss = tokio::spawn({
-            let (cache, load) = (cache.clone(), origin.held_load(&latch));
-            async move { cache.get_or_load("k", || load).await }
-        });
-        latch.reached().await;
-        let refresh = tokio::spawn({
-            let (cache, load) = (cache.clone(), origin.load());
-            async move { cache.refresh("k", || load).await }
-        });
-        joined(&cache, 1).await;
-        latch.open();
-        assert_eq!(*miss.await.unwrap().unwrap(), 7);
-        assert_eq!(*in_time("the refresh", refresh).await.unwrap().unwrap(), 7);
-        assert_eq!(origin.loads(), 1);
-    }
-}
-
-#[tokio::test]
-async fn a_refresh_loads_anew_although_the_value_is_fresh() {
-    for policy in POLICIES {
-        let memory = MemoryStore::new();
-        let here = numbers()
-            .policy(policy)
-            .store(memory.sibling())
-            .build()
-            .unwrap();
-        let elsewhere = numbers().store(memory.sibling()).build().unwrap();
-        here.set("k", 1).await.unwrap();
-        let origin = Origin::at(2);
-        let anew = here.refresh("k", || origin.load()).await.unwrap();
-        assert_eq!((*anew, anew.source()), (2, Source::Loader));
-        assert_eq!(*here.peek("k").unwrap(), 2);
-        assert_eq!(*elsewhere.get("k").await.unwrap().unwrap(), 2);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_refreshes_at_once_are_one_load_even_if_it_fails() {
-    for fails in [false, true] {
-        let cache = numbers().store(MemoryStore::new()).build().unwrap();
-        cache.set("k", 1).await.unwrap();
-        let (latch, loads) = (Latch::closed(), Arc::new(AtomicU64::new(0)));
-        let mut tasks = JoinSet::new();
-        for _ in 0..100 {
-            let (cache, latch, loads) = (cache.clone(), latch.clone(), Arc::clone(&loads));
-            tasks.spawn(async move {
-                let load = async move {
-                    loads.fetch_add(1, SeqCst);
-                    latch.pass().await;
-                    if fails { Err(Sulk(1)) } else { Ok(2) }
-                };
-                cache.refresh("k", || load).await
-            });
-        }
-        joined(&cache, 99).await;
-        latch.open();
-        while let Some(answer) = in_time("a refresh", tasks.join_next()).await {
-            let entry = answer.unwrap().expect("the value at hand stands in");
-            assert_eq!(*entry, if fails { 1 } else { 2 });
-        }
-        assert_eq!(loads.load(SeqCst), 1, "loads, failing: {fails}");
-    }
-}
-
-#[tokio::test]
-async fn a_refresh_that_fails_costs_nobody_the_value_at_hand() {
-    let memory = MemoryStore::new();
-    let cache = numbers().store(memory.sibling()).build().unwrap();
-    cache.set("k", 1).await.unwrap();
-    // L2 has lost it; L1 has not.
-    let elsewhere = numbers().store(memory.sibling()).build().unwrap();
-    elsewhere.remove("k").await.unwrap();
-    let failed = cache
-        .refresh("k", || async { Err::<u64, _>(Sulk(1)) })
-        .await;
-    assert_eq!(*failed.expect("the value at hand stands in"), 1);
-    assert_eq!(cache.peek("k").as_deref(), Some(&1));
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_in_two_processes_cause_one_load() {
     let memory = MemoryStore::new();
@@ -414,37 +319,4 @@ async fn a_process_that_dies_with_the_lease_holds_the_others_up_for_its_hold_at_
         start.elapsed()
     );
     assert_eq!(lives.stats().lease_waits, 1);
-}
-
-#[tokio::test]
-async fn one_refresh_runs_behind_a_stale_value_however_many_read_it() {
-    let time = terrace::testing::ManualClock::new();
-    let memory = MemoryStore::with_clock(time.clock());
-    let stage = Staged::over(&memory);
-    let options = ttl(10).stale_while_revalidate(seconds(30));
-    let builder = numbers().defaults(options).clock(time.clock());
-    let cache = builder.store(stage.clone()).build().unwrap();
-    let (origin, latch) = (Origin::at(1), Latch::closed());
-    cache.get_or_load("k", || origin.load()).await.unwrap();
-    eventually("it is in L1", PATIENCE, || cache.peek("k").is_some()).await;
-    time.advance(seconds(10));
-    origin.change_to(2);
-    for _ in 0..100 {
-        let stale = cache
-            .get_or_load("k", || origin.held_load(&latch))
-            .await
-            .unwrap();
-        assert_eq!(
-            (*stale, stale.is_stale(), stale.source()),
-            (1, true, Source::Local)
-        );
-        assert_eq!(stale.age(), seconds(10));
-    }
-    latch.reached().await;
-    assert_eq!((origin.loads(), cache.stats().stale_hits), (2, 100));
-    latch.open();
-    let renewed = || cache.peek("k").as_deref() == Some(&2);
-    eventually("the refresh lands", PATIENCE, renewed).await;
-    assert!(!cache.peek("k").unwrap().is_stale());
-    assert_eq!(stage.calls(Verb::Fill), 2);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use terrace::{
-    BoxError, Builder, Cache, EntryOptions, Loaded, Policy, Source, Written,
+    BoxError, Cache, EntryOptions, Loaded, Source, Written,
     testing::{ManualClock, MemoryStore},
 };
 
@@ -15,33 +15,22 @@ async fn fails() -> Answer {
     Err("the source is down".into())
 }
 
-/// Every cache of the table: each policy, with and without a store.
-fn each(
-    options: &EntryOptions,
-    mut check: impl FnMut(Policy, ManualClock, Builder<u64>, Option<MemoryStore>),
-) {
+/// Each policy, with and without a store, on a clock of its own.
+fn caches(options: &EntryOptions) -> Vec<(ManualClock, Cache<u64>, Option<MemoryStore>)> {
+    let mut all = Vec::new();
     for policy in POLICIES {
         for stored in [false, true] {
             let time = ManualClock::new();
-            let builder = numbers()
-                .policy(policy)
-                .clock(time.clock())
-                .defaults(options.clone());
+            let builder = numbers().policy(policy).clock(time.clock());
+            let builder = builder.defaults(options.clone());
             let memory = stored.then(|| MemoryStore::with_clock(time.clock()));
             let builder = match &memory {
                 Some(memory) => builder.store(memory.sibling()),
                 None => builder,
             };
-            check(policy, time, builder, memory);
+            all.push((time, builder.build().unwrap(), memory));
         }
     }
-}
-
-fn caches(options: &EntryOptions) -> Vec<(ManualClock, Cache<u64>, Option<MemoryStore>)> {
-    let mut all = Vec::new();
-    each(options, |_, time, builder, memory| {
-        all.push((time, builder.build().unwrap(), memory))
-    });
     all
 }
 

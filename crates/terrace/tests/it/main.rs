@@ -1,4 +1,8 @@
 //! Behaviour of terrace, through its public face, with real Redis servers.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failed unwrap is a failed test, in its helpers too"
+)]
 
 mod chaos;
 mod proxy;
@@ -14,6 +18,9 @@ mod model;
 mod pending;
 mod policy;
 mod races;
+mod redis_keys;
 mod redis_values;
+mod refreshes;
+mod tidy;
 mod transports;
 mod two_processes;

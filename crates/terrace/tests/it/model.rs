@@ -127,7 +127,6 @@ impl Run {
         self.next += 1;
         let (value, cache) = (self.next, self.cache.clone());
         let load = || async move { Ok::<_, BoxError>(value) };
-        let fail = || async { Err::<u64, BoxError>("the source is down".into()) };
         match step {
             Step::Set(key) => {
                 cache.set(key.to_string(), value).await.unwrap();
@@ -148,54 +147,8 @@ impl Run {
                     self.check(key, Some((*seen, seen.is_stale(), seen.age())));
                 }
             }
-            Step::GetOrLoad(key) => {
-                let seen = cache.get_or_load(key.to_string(), load).await.unwrap();
-                let served = self
-                    .known
-                    .get(&key)
-                    .filter(|known| known.may_be_served(self.now));
-                match served.copied() {
-                    Some(known) if *seen == known.value => {
-                        assert_ne!(seen.source(), Source::Loader);
-                        assert_eq!(seen.is_stale(), !known.is_fresh(self.now));
-                        if seen.is_stale() {
-                            // One load runs behind; on this runtime it ends in a few turns.
-                            self.settle().await;
-                            self.learn(key, value, TTL);
-                        }
-                    }
-                    Some(known) => {
-                        // A stale value may lose against a load that ends at once.
-                        assert!(!known.is_fresh(self.now), "{known:?} was fresh");
-                        assert_eq!(*seen, value);
-                        self.settle().await;
-                        self.learn(key, value, TTL);
-                    }
-                    None => {
-                        assert_eq!((*seen, seen.source()), (value, Source::Loader));
-                        self.settle().await;
-                        self.learn(key, value, TTL);
-                    }
-                }
-            }
-            Step::GetOrFail(key) => {
-                let answer = cache.get_or_load(key.to_string(), fail).await;
-                let known = self
-                    .known
-                    .get(&key)
-                    .filter(|known| known.may_stand_in(self.now));
-                match (answer, known) {
-                    (Ok(seen), Some(known)) => {
-                        assert_eq!(
-                            (*seen, seen.is_stale()),
-                            (known.value, !known.is_fresh(self.now))
-                        );
-                    }
-                    (Err(error), None) => assert!(error.is_load()),
-                    (answer, known) => panic!("{answer:?} although {known:?}"),
-                }
-                self.settle().await;
-            }
+            Step::GetOrLoad(key) => self.get_or_load(key, value).await,
+            Step::GetOrFail(key) => self.get_or_fail(key).await,
             Step::Refresh(key) => {
                 let seen = cache.refresh(key.to_string(), load).await.unwrap();
                 assert_eq!((*seen, seen.source()), (value, Source::Loader));
@@ -214,6 +167,60 @@ impl Run {
                 self.now += millis;
             }
         }
+    }
+
+    async fn get_or_load(&mut self, key: u8, value: u64) {
+        let load = || async move { Ok::<_, BoxError>(value) };
+        let cache = self.cache.clone();
+        let seen = cache.get_or_load(key.to_string(), load).await.unwrap();
+        let served = self
+            .known
+            .get(&key)
+            .filter(|known| known.may_be_served(self.now));
+        match served.copied() {
+            Some(known) if *seen == known.value => {
+                assert_ne!(seen.source(), Source::Loader);
+                assert_eq!(seen.is_stale(), !known.is_fresh(self.now));
+                if seen.is_stale() {
+                    // One load runs behind; on this runtime it ends in a few turns.
+                    self.settle().await;
+                    self.learn(key, value, TTL);
+                }
+            }
+            Some(known) => {
+                // A stale value may lose against a load that ends at once.
+                assert!(!known.is_fresh(self.now), "{known:?} was fresh");
+                assert_eq!(*seen, value);
+                self.settle().await;
+                self.learn(key, value, TTL);
+            }
+            None => {
+                assert_eq!((*seen, seen.source()), (value, Source::Loader));
+                self.settle().await;
+                self.learn(key, value, TTL);
+            }
+        }
+    }
+
+    async fn get_or_fail(&self, key: u8) {
+        let fail = || async { Err::<u64, BoxError>("the source is down".into()) };
+        let cache = self.cache.clone();
+        let answer = cache.get_or_load(key.to_string(), fail).await;
+        let known = self
+            .known
+            .get(&key)
+            .filter(|known| known.may_stand_in(self.now));
+        match (answer, known) {
+            (Ok(seen), Some(known)) => {
+                assert_eq!(
+                    (*seen, seen.is_stale()),
+                    (known.value, !known.is_fresh(self.now))
+                );
+            }
+            (Err(error), None) => assert!(error.is_load()),
+            (answer, known) => panic!("{answer:?} although {known:?}"),
+        }
+        self.settle().await;
     }
 
     /// Lets flights that go on after their answers end: nothing here waits for time.

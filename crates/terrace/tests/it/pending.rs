@@ -1,50 +1,402 @@
-//! Writes whose outcome in the store is unknown.
+//! Writes that fail, overtake reads, or whose outcome in the store is unknown.
 
-use terrace::testing::MemoryStore;
+use terrace::{BoxError, Cache, EntryOptions, Source, Written, testing::MemoryStore};
+use tokio::task::JoinHandle;
 
 use crate::{
-    rig::{Latch, Origin, PATIENCE, eventually, in_time, numbers},
+    rig::{Latch, Origin, PATIENCE, eventually, in_time, millis, numbers, seconds},
     staged::{Fate, Staged, Verb},
 };
 
-#[tokio::test]
-async fn a_reader_who_waits_for_a_lease_reads_nothing_from_the_store_after_a_failed_remove() {
+/// A cache over a staged store, a second process on the same store unstaged, and the stage.
+struct Set {
+    here: Cache<u64>,
+    elsewhere: Cache<u64>,
+    memory: MemoryStore,
+    stage: Staged,
+}
+
+fn set() -> Set {
     let memory = MemoryStore::new();
     let stage = Staged::over(&memory);
-    let here = numbers().store(stage.clone()).build().unwrap();
-    let elsewhere = numbers().store(memory.sibling()).build().unwrap();
+    let patient = || numbers().store_timeout(seconds(20));
+    Set {
+        here: patient().store(stage.clone()).build().unwrap(),
+        elsewhere: patient().store(memory.sibling()).build().unwrap(),
+        memory,
+        stage,
+    }
+}
+
+impl Set {
+    /// Starts a read that loads, here.
+    fn read(
+        &self,
+        load: impl Future<Output = Result<u64, BoxError>> + Send + 'static,
+    ) -> JoinHandle<u64> {
+        let here = self.here.clone();
+        tokio::spawn(async move { *here.get_or_load("k", || load).await.unwrap() })
+    }
+
+    async fn settled(&self) {
+        let settled = || self.here.stats().pending == 0;
+        eventually("what is pending is settled", PATIENCE, settled).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_removed_during_a_read_of_the_store_does_not_come_back() {
+    for sets in [false, true] {
+        let it = set();
+        it.elsewhere.set("k", 1).await.unwrap();
+        let (origin, answer) = (Origin::at(2), Latch::closed());
+        it.stage.decide(Verb::Get, Fate::Held(answer.clone()));
+        let plain = tokio::spawn({
+            let here = it.here.clone();
+            async move { here.get("k").await.unwrap().map(|entry| *entry) }
+        });
+        let loading = it.read(origin.load());
+        eventually("both have read", PATIENCE, || answer.arrived() == 2).await;
+        it.stage.relent(Verb::Get);
+        match sets {
+            true => assert_eq!(it.here.set("k", 2).await.unwrap(), Written::Stored),
+            false => it.here.remove("k").await.unwrap(),
+        }
+        let after = *it.here.get_or_load("k", || origin.load()).await.unwrap();
+        assert_eq!(after, 2, "a reader who came later joined the old flight");
+        answer.open();
+        // They overlap the write, and may have either.
+        assert_eq!(plain.await.unwrap(), Some(1));
+        assert!([1, 2].contains(&loading.await.unwrap()));
+        assert_eq!(
+            it.here.peek("k").as_deref(),
+            Some(&2),
+            "the old value was let in"
+        );
+        assert_eq!(
+            *it.elsewhere
+                .get_or_load("k", || origin.load())
+                .await
+                .unwrap(),
+            1,
+            "its own L1"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_changes_during_a_load_is_seen_by_whoever_comes_later() {
+    for write in ["set", "remove", "clear"] {
+        for stored in [false, true] {
+            let store = stored.then(MemoryStore::new);
+            let builder = numbers();
+            let cache = match &store {
+                Some(store) => builder.store(store.sibling()).build().unwrap(),
+                None => builder.build().unwrap(),
+            };
+            let (origin, latch) = (Origin::at(1), Latch::closed());
+            let old = tokio::spawn({
+                let (cache, load) = (cache.clone(), origin.held_load(&latch));
+                async move { *cache.get_or_load("k", || load).await.unwrap() }
+            });
+            latch.reached().await;
+            origin.change_to(2);
+            match write {
+                "set" => assert_eq!(cache.set("k", 2).await.unwrap(), Written::Stored),
+                "remove" => cache.remove("k").await.unwrap(),
+                _ => assert_eq!(cache.clear().await.unwrap().local, 0),
+            }
+            let read = cache.get_or_load("k", || origin.load());
+            assert_eq!(*in_time(write, read).await.unwrap(), 2, "{write}");
+            latch.open();
+            assert_eq!(old.await.unwrap(), 1);
+            let last = cache.get_or_load("k", || origin.load()).await.unwrap();
+            assert_eq!(*last, 2, "{write}: the late load was kept");
+            if let Some(store) = store {
+                let elsewhere = numbers().store(store).build().unwrap();
+                assert_eq!(*elsewhere.get("k").await.unwrap().unwrap(), 2, "{write}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reader_who_waits_for_a_lease_reads_nothing_from_the_store_after_a_failed_remove() {
+    let it = set();
     let (origin, latch) = (Origin::at(1), Latch::closed());
 
     // The other process loads the old value and holds the lease; this one waits for it.
     let foreign = tokio::spawn({
-        let (elsewhere, load) = (elsewhere.clone(), origin.held_load(&latch));
+        let (elsewhere, load) = (it.elsewhere.clone(), origin.held_load(&latch));
         async move { elsewhere.get_or_load("k", || load).await }
     });
     latch.reached().await;
-    let waiting = tokio::spawn({
-        let (here, load) = (here.clone(), origin.load());
-        async move { here.get_or_load("k", || load).await }
-    });
-    let waits = || here.stats().lease_waits == 1;
+    let waiting = it.read(origin.load());
+    let waits = || it.here.stats().lease_waits == 1;
     eventually("the reader waits for the lease", PATIENCE, waits).await;
 
     // Everything it asks from now on is late, and the old value lands meanwhile.
     let asked = Latch::closed();
-    stage.decide(Verb::Lease, Fate::Late(asked.clone()));
-    stage.decide(Verb::Remove, Fate::Refused);
+    it.stage.decide(Verb::Lease, Fate::Late(asked.clone()));
+    it.stage.decide(Verb::Remove, Fate::Refused);
     origin.change_to(2);
-    assert!(here.remove("k").await.unwrap_err().is_store());
+    assert!(it.here.remove("k").await.unwrap_err().is_store());
     latch.open();
     foreign.await.unwrap().unwrap();
     asked.open();
-    stage.relent(Verb::Lease);
+    it.stage.relent(Verb::Lease);
 
-    let later = in_time("a reader", here.get_or_load("k", || origin.load())).await;
-    assert_eq!(*later.unwrap(), 2);
-    in_time("the waiting reader", waiting)
-        .await
-        .unwrap()
-        .unwrap();
-    let last = here.get_or_load("k", || origin.load()).await.unwrap();
+    let later = it.here.get_or_load("k", || origin.load());
+    assert_eq!(*in_time("a reader", later).await.unwrap(), 2);
+    in_time("the waiting reader", waiting).await.unwrap();
+    let last = it.here.get_or_load("k", || origin.load()).await.unwrap();
     assert_eq!(*last, 2);
+}
+
+#[tokio::test]
+async fn a_key_whose_write_failed_is_not_read_from_the_store_until_it_is_settled() {
+    for (verb, fate) in [
+        (Verb::Remove, Fate::Refused),
+        (Verb::Remove, Fate::Unanswered),
+        (Verb::Force, Fate::Refused),
+        (Verb::Force, Fate::Unanswered),
+        (Verb::Fill, Fate::Refused),
+        (Verb::Fill, Fate::Unanswered),
+    ] {
+        let it = set();
+        it.here.set("k", 1).await.unwrap();
+        it.here.set("other", 1).await.unwrap();
+        let origin = Origin::at(2);
+        it.stage.decide(verb, fate.clone());
+        let error = match verb {
+            Verb::Remove => it.here.remove("k").await.unwrap_err(),
+            _ => it.here.set("k", 2).await.unwrap_err(),
+        };
+        assert!(error.is_store(), "{verb:?} {fate:?}: {error}");
+        assert_eq!(it.here.stats().pending, 1);
+        // What another process puts there now is not trusted either.
+        it.elsewhere.set("k", 66).await.unwrap();
+        let asked = it.stage.calls(Verb::Get) + it.stage.calls(Verb::Lease);
+        assert!(it.here.peek("k").is_none() && it.here.get("k").await.unwrap().is_none());
+        let read = it.here.get_or_load("k", || origin.load()).await.unwrap();
+        assert_eq!(
+            (*read, read.source()),
+            (2, Source::Loader),
+            "{verb:?} {fate:?}"
+        );
+        assert!(it.here.peek("k").is_none(), "kept nowhere");
+        if it.here.stats().pending == 1 {
+            assert_eq!(
+                asked,
+                it.stage.calls(Verb::Get) + it.stage.calls(Verb::Lease)
+            );
+        }
+        it.stage.relent_everything();
+        it.settled().await;
+        assert!(
+            it.here.get("k").await.unwrap().is_none(),
+            "never a value that is played again"
+        );
+        assert_eq!(it.memory.len(), 1, "the other key is left alone");
+        assert_eq!(
+            *it.here.get_or_load("k", || origin.load()).await.unwrap(),
+            2
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_later_write_that_succeeds_settles_what_an_earlier_one_left() {
+    for sets in [false, true] {
+        let it = set();
+        it.stage.decide(Verb::Remove, Fate::Refused);
+        it.here.remove("k").await.unwrap_err();
+        it.stage.relent_everything();
+        match sets {
+            true => assert_eq!(it.here.set("k", 3).await.unwrap(), Written::Stored),
+            false => it.here.remove("k").await.unwrap(),
+        }
+        assert_eq!(it.here.stats().pending, 0);
+        let seen = it.here.get("k").await.unwrap().map(|entry| *entry);
+        assert_eq!(seen, sets.then_some(3));
+    }
+}
+
+#[tokio::test]
+async fn more_failed_writes_than_can_be_listed_become_a_clear() {
+    let it = set();
+    it.here.set("witness", 1).await.unwrap();
+    it.stage.decide(Verb::Remove, Fate::Refused);
+    it.stage.decide(Verb::Clear, Fate::Refused);
+    for number in 0..10_001 {
+        let error = it.here.remove(format!("k{number}")).await.unwrap_err();
+        assert!(error.is_store());
+    }
+    assert_eq!(it.here.stats().pending, 10_001);
+    assert!(it.here.get("any").await.unwrap().is_none());
+    it.stage.relent_everything();
+    it.settled().await;
+    assert!(it.memory.is_empty(), "everything was removed");
+    assert!(it.stage.calls(Verb::Clear) >= 1);
+}
+
+#[tokio::test]
+async fn a_set_whose_caller_left_is_carried_through() {
+    let it = set();
+    it.elsewhere.set("k", 1).await.unwrap();
+    let late = Latch::closed();
+    it.stage.decide(Verb::Fill, Fate::Late(late.clone()));
+    let caller = tokio::spawn({
+        let here = it.here.clone();
+        async move { here.set("k", 2).await }
+    });
+    late.reached().await;
+    // A reader who meets the old value while the gate is closed gets it, and keeps it nowhere.
+    assert_eq!(*it.here.get("k").await.unwrap().unwrap(), 1);
+    assert!(it.here.peek("k").is_none());
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    late.open();
+    let landed = || it.here.peek("k").as_deref() == Some(&2);
+    eventually("the set lands", PATIENCE, landed).await;
+}
+
+#[tokio::test]
+async fn close_waits_for_writes_and_not_for_loads() {
+    let it = set();
+    let late = Latch::closed();
+    it.stage.decide(Verb::Fill, Fate::Late(late.clone()));
+    let writing = tokio::spawn({
+        let here = it.here.clone();
+        async move { here.set("k", 2).await }
+    });
+    late.reached().await;
+    let closing = tokio::spawn({
+        let here = it.here.clone();
+        async move { here.close().await }
+    });
+    let refused = || it.here.peek("k").is_none();
+    eventually("it closes", PATIENCE, refused).await;
+    late.open();
+    in_time("closing", closing).await.unwrap();
+    assert_eq!(writing.await.unwrap().unwrap(), Written::Stored);
+    assert_eq!(it.memory.len(), 1);
+    assert!(
+        it.here.peek("k").is_none(),
+        "a closed cache lets nothing in"
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_left_alone_until_a_probe_succeeds() {
+    let it = set();
+    let probed = || it.stage.calls(Verb::Ping) >= 1;
+    eventually("the first probe", PATIENCE, probed).await;
+    it.stage.fail_everything();
+    let origin = Origin::at(7);
+    for number in 0..100 {
+        let read = it
+            .here
+            .get_or_load(format!("k{number}"), || origin.load())
+            .await;
+        assert_eq!(*read.unwrap(), 7);
+    }
+    assert!(it.here.stats().store.unwrap().breaker_open);
+    let asked = it.stage.calls(Verb::Get) + it.stage.calls(Verb::Lease);
+    assert_eq!(asked, 5, "five failures in a row, and no more");
+    let stats = it.here.stats();
+    assert_eq!(
+        (stats.store_errors, stats.store_skipped, stats.unleased),
+        (5, 95, 100)
+    );
+    assert!(it.here.remove("k").await.unwrap_err().is_store());
+    assert_eq!(it.stage.calls(Verb::Remove), 0);
+    // L1 goes on: what was loaded is kept.
+    assert_eq!(it.here.peek("k7").as_deref(), Some(&7));
+    it.stage.relent_everything();
+    let closed = || !it.here.stats().store.unwrap().breaker_open;
+    eventually("the breaker closes", PATIENCE, closed).await;
+    it.settled().await;
+    assert_eq!(it.here.set("k", 1).await.unwrap(), Written::Stored);
+}
+
+#[tokio::test]
+async fn refusals_do_not_open_the_breaker() {
+    let it = set();
+    it.stage.decide(Verb::Lease, Fate::Refused);
+    it.stage.decide(Verb::Force, Fate::Refused);
+    let origin = Origin::at(7);
+    for number in 0..100 {
+        let key = format!("k{number}");
+        assert_eq!(
+            *it.here.get_or_load(&key, || origin.load()).await.unwrap(),
+            7
+        );
+        assert!(it.here.set(&key, 1).await.unwrap_err().is_store());
+    }
+    assert!(!it.here.stats().store.unwrap().breaker_open);
+    assert_eq!(it.here.stats().store_errors, 200);
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_costs_a_read_one_deadline_and_no_more() {
+    let memory = MemoryStore::new();
+    let stage = Staged::over(&memory);
+    let builder = numbers().store_timeout(millis(50));
+    let cache = builder.store(stage.clone()).build().unwrap();
+    let never = Latch::closed();
+    for verb in [Verb::Get, Verb::Lease, Verb::Fill] {
+        stage.decide(verb, Fate::Late(never.clone()));
+    }
+    let origin = Origin::at(7);
+    let start = std::time::Instant::now();
+    assert_eq!(*cache.get_or_load("k", || origin.load()).await.unwrap(), 7);
+    assert!(start.elapsed() >= millis(40) && start.elapsed() < millis(250));
+    assert_eq!((stage.calls(Verb::Get), stage.calls(Verb::Lease)), (1, 0));
+    assert_eq!(
+        (cache.stats().store_timeouts, cache.stats().unleased),
+        (1, 1)
+    );
+    assert_eq!(cache.peek("k").as_deref(), Some(&7));
+}
+
+#[tokio::test]
+async fn more_reads_than_the_store_should_have_in_flight_go_to_the_source() {
+    let it = set();
+    let answers = Latch::closed();
+    it.stage.decide(Verb::Get, Fate::Held(answers.clone()));
+    let origin = Origin::at(7);
+    let reads: Vec<_> = (0..300)
+        .map(|number| {
+            let (here, load) = (it.here.clone(), origin.load());
+            let key = format!("k{number}");
+            tokio::spawn(async move { *here.get_or_load(key, || load).await.unwrap() })
+        })
+        .collect();
+    eventually("some go to the source", PATIENCE, || origin.loads() == 44).await;
+    assert_eq!(
+        (answers.arrived(), it.here.stats().store_skipped),
+        (256, 44)
+    );
+    answers.open();
+    for read in reads {
+        assert_eq!(read.await.unwrap(), 7);
+    }
+    assert_eq!(origin.loads(), 300);
+}
+
+#[tokio::test]
+async fn a_fill_without_an_answer_is_not_kept_here() {
+    let it = set();
+    it.stage.decide(Verb::Fill, Fate::Unreachable);
+    let options = EntryOptions::ttl(seconds(60)).load_timeout(millis(10));
+    let load = || async { Ok::<_, BoxError>(7) };
+    let read = it.here.get_or_load_with("k", &options, load).await.unwrap();
+    assert_eq!((*read, read.source()), (7, Source::Loader));
+    let failed = || it.here.stats().store_errors == 1;
+    eventually("the fill has failed", PATIENCE, failed).await;
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    assert!(it.here.peek("k").is_none());
 }

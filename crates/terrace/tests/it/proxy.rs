@@ -36,8 +36,6 @@ impl Proxy {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", behind)).await else {
                     continue;
                 };
-                // Each connection keeps the mode it was held in, so that a
-                // replacement gets through while old bytes wait.
                 let modes = modes.subscribe();
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
@@ -73,10 +71,7 @@ async fn carry_held(
     mut modes: watch::Receiver<Upstream>,
 ) {
     let mut bytes = vec![0; 65_536];
-    loop {
-        let Ok(count @ 1..) = from.read(&mut bytes).await else {
-            break;
-        };
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
         if modes
             .wait_for(|mode| *mode == Upstream::Pass)
             .await

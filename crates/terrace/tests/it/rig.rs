@@ -127,10 +127,6 @@ impl Latch {
         self.open.send_replace(true);
     }
 
-    pub(crate) fn close(&self) {
-        self.open.send_replace(false);
-    }
-
     pub(crate) fn arrived(&self) -> u64 {
         self.arrived.load(SeqCst)
     }
