@@ -50,6 +50,10 @@ pub struct Clock(Kind);
 enum Kind {
     #[default]
     System,
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(dead_code, reason = "made by ManualClock")
+    )]
     Manual(Arc<AtomicI64>),
 }
 
