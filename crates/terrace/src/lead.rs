@@ -269,6 +269,8 @@ impl<V: Send + Sync + 'static> Leader<V> {
             return false;
         }
         self.ticket = self.core.gate.ticket(&self.key);
+        // What was found under the dead ticket may be what was removed.
+        self.fallback = None;
         let Some(other) = self.flight.restart(self.ticket) else {
             return false;
         };
