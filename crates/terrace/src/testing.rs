@@ -105,8 +105,9 @@ impl MemoryStore {
     }
 
     fn at<T>(&self, slot: &Slot, act: impl FnOnce(&mut Place, Moment) -> T) -> T {
-        let now = self.clock.now();
+        // The time under the lock: a value of the future would have too long a life.
         let mut places = self.places.lock();
+        let now = self.clock.now();
         let place = places.entry(slot.full_key()).or_default();
         place.value.take_if(|(_, end)| *end <= now);
         place.lease.take_if(|(_, end)| *end <= now);
