@@ -1,6 +1,9 @@
 //! Writes that fail, overtake reads, or whose outcome in the store is unknown.
 
-use terrace::{BoxError, Cache, EntryOptions, Source, Written, testing::MemoryStore};
+use terrace::{
+    BoxError, Cache, EntryOptions, Source, Written,
+    testing::{ManualClock, MemoryStore},
+};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -399,4 +402,50 @@ async fn a_fill_without_an_answer_is_not_kept_here() {
         tokio::task::yield_now().await;
     }
     assert!(it.here.peek("k").is_none());
+}
+
+/// A stale copy that was found before a removal must not stand in after it.
+#[tokio::test]
+async fn what_is_removed_while_a_reader_waits_for_a_lease_does_not_stand_in_for_his_load() {
+    let time = ManualClock::new();
+    let memory = MemoryStore::with_clock(time.clock());
+    let process = || {
+        let options = EntryOptions::ttl(seconds(10)).stale_if_error(seconds(100));
+        let builder = numbers().defaults(options).clock(time.clock());
+        builder.store(memory.sibling()).build().unwrap()
+    };
+    let (here, elsewhere) = (process(), process());
+    here.set("k", 1).await.unwrap();
+    time.advance(seconds(20));
+    let (origin, latch) = (Origin::at(9), Latch::closed());
+    let holding = tokio::spawn({
+        let (elsewhere, load) = (elsewhere.clone(), origin.held_load(&latch));
+        async move { elsewhere.get_or_load("k", || load).await }
+    });
+    latch.reached().await;
+    let fails = Latch::closed();
+    let read = || {
+        let (here, fails) = (here.clone(), fails.clone());
+        let load = async move {
+            fails.pass().await;
+            Err::<u64, BoxError>("the source is down".into())
+        };
+        tokio::spawn(async move { here.get_or_load("k", || load).await })
+    };
+    let before = read();
+    let waits = || here.stats().lease_waits == 1;
+    eventually("the reader waits for the lease", PATIENCE, waits).await;
+    here.remove("k").await.unwrap();
+    fails.reached().await;
+    let after = read();
+    eventually("a later reader joins", PATIENCE, || {
+        here.stats().joined == 1
+    })
+    .await;
+    fails.open();
+    let late = in_time("the later reader", after).await.unwrap();
+    assert!(late.is_err(), "a removed value was served: {late:?}");
+    in_time("the first reader", before).await.unwrap().ok();
+    latch.open();
+    holding.await.unwrap().unwrap();
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use terrace::{BoxError, Cache, testing::MemoryStore};
+use terrace::{BoxError, Cache, Entry, EntryOptions, Error, testing::MemoryStore};
 use tokio::sync::watch;
 
 use crate::{
@@ -52,6 +52,8 @@ struct Lane {
     writing: watch::Sender<u64>,
     /// Raised as a load has read the source.
     loading: watch::Sender<u64>,
+    /// Whether some loads fail, so that stale values stand in.
+    fails: bool,
     sight: Arc<Sight>,
 }
 
@@ -72,6 +74,9 @@ impl Lane {
             if *lane.writing.borrow() != began {
                 lane.sight.overlapped.fetch_add(1, SeqCst);
             }
+            if lane.fails && random.random_bool(0.3) {
+                return Err("the source is down".into());
+            }
             Ok(version)
         }
     }
@@ -83,17 +88,11 @@ impl Lane {
         let seen = match random.random_range(0..10) {
             0 => self.here.peek(&self.key),
             1 | 2 => self.here.get(&self.key).await.unwrap(),
-            3 => Some(
-                self.here
-                    .refresh(&self.key, || self.load(load_seed))
-                    .await
-                    .unwrap(),
-            ),
-            _ => Some(
+            3 => self.loaded(self.here.refresh(&self.key, || self.load(load_seed)).await),
+            _ => self.loaded(
                 self.here
                     .get_or_load(&self.key, || self.load(load_seed))
-                    .await
-                    .unwrap(),
+                    .await,
             ),
         };
         self.sight.reads.fetch_add(1, SeqCst);
@@ -106,6 +105,13 @@ impl Lane {
         }
     }
 
+    fn loaded(&self, answer: Result<Entry<u64>, Error>) -> Option<Entry<u64>> {
+        match answer {
+            Err(error) if self.fails && error.is_load() => None,
+            answer => Some(answer.unwrap()),
+        }
+    }
+
     async fn read_elsewhere(self: &Arc<Self>, seed: u64) {
         let Some(elsewhere) = &self.elsewhere else {
             return;
@@ -114,9 +120,9 @@ impl Lane {
         pause(&mut random).await;
         let load = self.load(random.random());
         if random.random_bool(0.5) {
-            elsewhere.refresh(&self.key, || load).await.unwrap();
+            self.loaded(elsewhere.refresh(&self.key, || load).await);
         } else {
-            elsewhere.get_or_load(&self.key, || load).await.unwrap();
+            self.loaded(elsewhere.get_or_load(&self.key, || load).await);
         }
     }
 
@@ -173,6 +179,15 @@ async fn until_changed(number: &watch::Sender<u64>) {
 
 /// Runs the rounds in lanes. The caches are built once; the policy is in them.
 async fn run(rounds: u64, here: &Cache<u64>, elsewhere: Option<&Cache<u64>>) -> Arc<Sight> {
+    run_with(false, rounds, here, elsewhere).await
+}
+
+async fn run_with(
+    fails: bool,
+    rounds: u64,
+    here: &Cache<u64>,
+    elsewhere: Option<&Cache<u64>>,
+) -> Arc<Sight> {
     let sight = Arc::new(Sight::default());
     let mut lanes = tokio::task::JoinSet::new();
     for number in 0..LANES {
@@ -184,6 +199,7 @@ async fn run(rounds: u64, here: &Cache<u64>, elsewhere: Option<&Cache<u64>>) -> 
             floor: watch::Sender::new(1),
             writing: watch::Sender::new(0),
             loading: watch::Sender::new(0),
+            fails,
             sight: Arc::clone(&sight),
         });
         lanes.spawn(async move {
@@ -251,6 +267,35 @@ async fn nothing_removed_during_a_load_comes_back_from_redis() {
         eprintln!("{policy:?}, Redis: {sight:?}");
         assert_overlaps(&sight, ROUNDS);
         assert_eq!(sight.failed_writes.load(SeqCst), 0);
+    }
+}
+
+/// Lives of milliseconds, so that all that may be stale is, and stands in for loads that fail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_removed_comes_back_as_a_stale_value() {
+    const ROUNDS: u64 = 3_000;
+    for policy in POLICIES {
+        let memory = MemoryStore::new();
+        let process = || {
+            let options = EntryOptions::ttl(millis(2))
+                .stale_while_revalidate(millis(3))
+                .stale_if_error(seconds(5));
+            let builder = numbers().policy(policy).defaults(options);
+            builder.store(memory.sibling()).build().unwrap()
+        };
+        let (here, elsewhere) = (process(), process());
+        let sight = run_with(true, ROUNDS, &here, Some(&elsewhere)).await;
+        let stats = here.stats();
+        eprintln!(
+            "{policy:?}, stale: {sight:?}, {} stood in",
+            stats.stale_on_error
+        );
+        assert_overlaps(&sight, ROUNDS);
+        assert_eq!(stats.store_damaged, 0);
+        assert!(
+            stats.stale_on_error > 10 && stats.lease_waits > 10,
+            "{stats:?}"
+        );
     }
 }
 
