@@ -107,8 +107,8 @@ pub struct Entry<V> {
     age_millis: u32,
     source: Source,
     stale: bool,
-    /// Whether a load failed, and this is what there was instead.
-    stands_in: bool,
+    /// Whether a load was made for this answer, here or elsewhere, well or in vain.
+    of_a_load: bool,
 }
 
 impl<V> Entry<V> {
@@ -121,19 +121,19 @@ impl<V> Entry<V> {
             age_millis,
             source,
             stale,
-            stands_in: false,
+            of_a_load: source == Source::Loader,
         }
     }
 
-    /// The answer to a load that failed.
-    pub(crate) fn standing_in(mut self) -> Self {
-        self.stands_in = true;
+    /// The answer to a load that failed, or was made in another process.
+    pub(crate) fn as_of_a_load(mut self) -> Self {
+        self.of_a_load = true;
         self
     }
 
-    /// Whether a load was made for this answer, well or in vain.
+    /// Whether a load was made for this answer, here or elsewhere, well or in vain.
     pub(crate) fn is_of_a_load(&self) -> bool {
-        self.stands_in || self.source == Source::Loader
+        self.of_a_load
     }
 
     /// The value itself.

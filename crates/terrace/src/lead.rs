@@ -79,6 +79,7 @@ pub(crate) fn launch<V: Send + Sync + 'static>(
         adopts: purpose != Purpose::Anew,
         waits: purpose != Purpose::Behind,
         is_miss: purpose == Purpose::Miss,
+        waited: false,
         fallback: None,
     };
     let stop = core.stop.clone();
@@ -134,6 +135,8 @@ struct Leader<V: Send + Sync + 'static> {
     /// Whether it waits for another process that holds the lease.
     waits: bool,
     is_miss: bool,
+    /// Whether it has waited: what it finds from then on is of that process's load.
+    waited: bool,
     /// A stale value that may stand in if the load fails, and where it was.
     fallback: Option<(Arc<Record<V>>, Source)>,
 }
@@ -203,7 +206,10 @@ impl<V: Send + Sync + 'static> Leader<V> {
         let core = Arc::clone(&self.core);
         match received.record.freshness(core.clock.now()) {
             Freshness::Fresh if self.adopts => {
-                let entry = adopt(&core, &self.key, self.ticket, received);
+                let mut entry = adopt(&core, &self.key, self.ticket, received);
+                if self.waited {
+                    entry = entry.as_of_a_load();
+                }
                 self.flight.land(Ok(entry));
                 return Next::Answered;
             }
@@ -248,9 +254,11 @@ impl<V: Send + Sync + 'static> Leader<V> {
                     let Some(pause) = poll.next(left) else {
                         return Some(self.unleased());
                     };
-                    if self.wait(pause).await || self.look_again() {
+                    // L1 may hold the very value that a refresh is to replace.
+                    if self.wait(pause).await || (self.is_miss && self.look_again()) {
                         return None;
                     }
+                    self.waited = true;
                     // The new ticket came first: a write that fails from here on kills it.
                     if self.core.pending.has(&self.key) {
                         return Some(Standing::Pending);
@@ -344,7 +352,7 @@ impl<V: Send + Sync + 'static> Leader<V> {
             Some((record, source)) if usable(record) && core.gate.is_alive(key, self.ticket) => {
                 count(&core.counters.stale_on_error);
                 let entry = Entry::new(Arc::clone(record), *source, now);
-                self.flight.land(Ok(entry.standing_in()));
+                self.flight.land(Ok(entry.as_of_a_load()));
             }
             _ => self.flight.land(Err(error)),
         }
