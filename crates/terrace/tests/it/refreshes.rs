@@ -141,3 +141,33 @@ async fn one_refresh_runs_behind_a_stale_value_however_many_read_it() {
     assert!(!cache.peek("k").unwrap().is_stale());
     assert_eq!(stage.calls(Verb::Fill), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refreshes_that_wait_for_another_process_share_its_load() {
+    let memory = MemoryStore::new();
+    let process = || numbers().store(memory.sibling()).build().unwrap();
+    let (here, elsewhere) = (process(), process());
+    elsewhere.set("k", 1).await.unwrap();
+    // The value to be replaced is fresh in L1.
+    assert_eq!(*here.get("k").await.unwrap().unwrap(), 1);
+    let (origin, latch) = (Origin::at(2), Latch::closed());
+    let loading = tokio::spawn({
+        let (elsewhere, load) = (elsewhere.clone(), origin.held_load(&latch));
+        async move { elsewhere.refresh("k", || load).await }
+    });
+    latch.reached().await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..50 {
+        let (here, load) = (here.clone(), origin.load());
+        tasks.spawn(async move { here.refresh("k", || load).await });
+    }
+    joined(&here, 49).await;
+    let waits = || here.stats().lease_waits == 1;
+    eventually("they wait for the other process", PATIENCE, waits).await;
+    latch.open();
+    assert_eq!(*loading.await.unwrap().unwrap(), 2);
+    while let Some(answer) = in_time("a refresh", tasks.join_next()).await {
+        assert_eq!(*answer.unwrap().unwrap(), 2);
+    }
+    assert_eq!(origin.loads(), 1);
+}
