@@ -126,7 +126,7 @@ impl<V> Entry<V> {
     }
 
     /// The answer to a load that failed, or was made in another process.
-    pub(crate) fn as_of_a_load(mut self) -> Self {
+    pub(crate) fn for_a_load(mut self) -> Self {
         self.of_a_load = true;
         self
     }

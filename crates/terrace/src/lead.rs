@@ -208,7 +208,7 @@ impl<V: Send + Sync + 'static> Leader<V> {
             Freshness::Fresh if self.adopts => {
                 let mut entry = adopt(&core, &self.key, self.ticket, received);
                 if self.waited {
-                    entry = entry.as_of_a_load();
+                    entry = entry.for_a_load();
                 }
                 self.flight.land(Ok(entry));
                 return Next::Answered;
@@ -352,7 +352,7 @@ impl<V: Send + Sync + 'static> Leader<V> {
             Some((record, source)) if usable(record) && core.gate.is_alive(key, self.ticket) => {
                 count(&core.counters.stale_on_error);
                 let entry = Entry::new(Arc::clone(record), *source, now);
-                self.flight.land(Ok(entry.as_of_a_load()));
+                self.flight.land(Ok(entry.for_a_load()));
             }
             _ => self.flight.land(Err(error)),
         }
