@@ -11,6 +11,7 @@ mod rig;
 mod staged;
 
 mod bad_input;
+mod degraded;
 mod faults;
 mod flights;
 mod lives;

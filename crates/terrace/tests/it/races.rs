@@ -303,6 +303,7 @@ async fn nothing_removed_comes_back_as_a_stale_value() {
 /// store does of it afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_removed_comes_back_although_one_store_call_in_four_fails() {
+    const ROUNDS: u64 = 5_000;
     for policy in POLICIES {
         let memory = MemoryStore::new();
         let process = |seed| {

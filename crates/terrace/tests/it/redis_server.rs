@@ -1,15 +1,11 @@
 //! Real redis-server processes for tests: started on free loopback ports, without
 //! persistence, killed with their owner. Knows nothing of caches.
-#![allow(
-    dead_code,
-    reason = "each test binary that includes this file uses a part of it"
-)]
 
 use std::{
     fs,
     io::{ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -137,16 +133,6 @@ impl RedisServer {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
-    }
-
-    /// A folder of its own, gone with it.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Of the process that runs now.
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.as_ref().expect("the server is running").id()
     }
 
     /// SIGKILL: as a crash. What it held is lost.
