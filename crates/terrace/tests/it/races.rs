@@ -203,7 +203,7 @@ async fn run_with(
             sight: Arc::clone(&sight),
         });
         lanes.spawn(async move {
-            for round in 0..rounds / LANES {
+            for round in 0..rounds.div_ceil(LANES) {
                 let seed = SEED ^ (number << 32) ^ round;
                 in_time(&format!("round of seed {seed:#x}"), lane.round(seed)).await;
             }
