@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::http::header::{self, HeaderName};
-use axum::http::{HeaderMap, HeaderValue, Request};
+use axum::http::{HeaderMap, HeaderValue, Method, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -16,8 +16,10 @@ use tower_service::Service;
 
 use crate::clock;
 
+use super::Site;
 use super::page;
 use super::problem::{Problem, Told};
+use super::summary;
 use super::traffic::Traffic;
 
 /// The most that a request may bring: no route takes more than a few words.
@@ -45,12 +47,25 @@ pub(crate) struct Client(pub(crate) IpAddr);
 pub struct Front {
     router: Router,
     traffic: Arc<Traffic>,
+    express: Option<Site>,
 }
 
 impl Front {
     /// Puts the front before `router`; answers are counted in `traffic`.
     pub(crate) fn new(router: Router, traffic: Arc<Traffic>) -> Self {
-        Self { router, traffic }
+        Self {
+            router,
+            traffic,
+            express: None,
+        }
+    }
+
+    /// The same front, which answers a plain GET of the summary without a walk through the
+    /// router: that walk costs as much as the answer. The router has the route too.
+    #[must_use]
+    pub(crate) fn with_express(mut self, site: Site) -> Self {
+        self.express = Some(site);
+        self
     }
 
     /// Answers one request. Never fails: a panic becomes a 500 with an id that the log names too.
@@ -68,11 +83,8 @@ impl Front {
             if kind.needs_client() {
                 request.extensions_mut().insert(Client(from.ip()));
             }
-            let work = self.router.clone().call(request);
-            match AssertUnwindSafe(work).catch_unwind().await {
-                Ok(answered) => answered.unwrap_or_else(|never: Infallible| match never {}),
-                Err(_) => internal(),
-            }
+            let work = AssertUnwindSafe(self.work(request)).catch_unwind();
+            work.await.unwrap_or_else(|_| internal())
         };
         if wants_page {
             response = as_page(response);
@@ -82,6 +94,24 @@ impl Front {
             self.traffic.count(started.elapsed());
         }
         response
+    }
+
+    async fn work<B>(&self, request: Request<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        match &self.express {
+            Some(site)
+                if request.method() == Method::GET && request.uri().path() == summary::PATH =>
+            {
+                summary::answer(site, request.headers()).await
+            }
+            _ => {
+                let answered = self.router.clone().call(request).await;
+                answered.unwrap_or_else(|never: Infallible| match never {})
+            }
+        }
     }
 }
 

@@ -35,7 +35,6 @@ pub const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Accepts until `stop`, then lets what is under way end, for [`DRAIN_DEADLINE`] at most.
 pub async fn run(listener: TcpListener, front: Front, stop: CancellationToken) {
-    let front = Arc::new(front);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();
     loop {
@@ -50,7 +49,7 @@ pub async fn run(listener: TcpListener, front: Front, stop: CancellationToken) {
         };
         match accepted {
             Ok((stream, from)) => {
-                let work = serve(stream, from, Arc::clone(&front), stop.clone());
+                let work = serve(stream, from, front.clone(), stop.clone());
                 connections.spawn(async move {
                     work.await;
                     drop(place);
@@ -76,12 +75,15 @@ pub async fn run(listener: TcpListener, front: Front, stop: CancellationToken) {
     }
 }
 
-async fn serve(stream: TcpStream, from: SocketAddr, front: Arc<Front>, stop: CancellationToken) {
-    let idle = Arc::new(Idle::new());
-    let seen = Arc::clone(&idle);
+async fn serve(stream: TcpStream, from: SocketAddr, front: Front, stop: CancellationToken) {
+    // Each connection has its own handle: requests of different threads do not count up and
+    // down in one place.
+    let desk = Arc::new((front, Idle::new()));
+    let own = Arc::clone(&desk);
     let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let (front, idle) = (Arc::clone(&front), Arc::clone(&seen));
+        let desk = Arc::clone(&own);
         async move {
+            let (front, idle) = &*desk;
             let _busy = idle.busy();
             Ok::<_, Infallible>(front.answer(request, from).await)
         }
@@ -97,7 +99,7 @@ async fn serve(stream: TcpStream, from: SocketAddr, front: Arc<Front>, stop: Can
     let end = async {
         tokio::select! {
             () = stop.cancelled() => End::Stopping,
-            () = idle.too_long() => End::Idle,
+            () = desk.1.too_long() => End::Idle,
         }
     };
     let mut end: FuturesUnordered<_> = [end].into_iter().collect();

@@ -22,6 +22,7 @@ mod shown;
 mod throttle;
 mod traffic;
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
@@ -77,6 +78,12 @@ pub(crate) struct Shared {
     traffic: Arc<Traffic>,
 }
 
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site").finish_non_exhaustive()
+    }
+}
+
 impl std::ops::Deref for Site {
     type Target = Shared;
 
@@ -108,7 +115,7 @@ pub fn front(rooms: Rooms) -> Front {
         traffic: Arc::clone(&traffic),
         rooms,
     }));
-    Front::new(router(site), traffic)
+    Front::new(router(site.clone()), traffic).with_express(site)
 }
 
 fn router(site: Site) -> Router {
@@ -125,7 +132,7 @@ fn router(site: Site) -> Router {
             "/admin/cache/clear",
             get(admin::clear_selected).post(admin::clear_selected),
         )
-        .route("/api/crypto/dashboard-summary", get(summary::current))
+        .route(summary::PATH, get(summary::current))
         .route("/api/crypto/dashboard-summary/cached", get(summary::cached))
         .route(
             "/api/crypto/dashboard-summary/refresh",

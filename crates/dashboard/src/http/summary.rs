@@ -24,12 +24,20 @@ const DEPRECATED: HeaderValue = HeaderValue::from_static("@1795305600");
 const SUCCESSOR: HeaderValue =
     HeaderValue::from_static("</api/crypto/dashboard-summary>; rel=\"successor-version\"");
 
+/// Where the summary is.
+pub(crate) const PATH: &str = "/api/crypto/dashboard-summary";
+
 /// `GET /api/crypto/dashboard-summary`.
 ///
 /// It takes the request whole: an extractor of headers would copy them all.
 pub(crate) async fn current(State(site): State<Site>, request: Request) -> Response {
+    answer(&site, request.headers()).await
+}
+
+/// The summary, or that the client has it already.
+pub(crate) async fn answer(site: &Site, request: &HeaderMap) -> Response {
     let answer = site.service.fetch_dashboard_summary().await;
-    cacheable(&answer, request.headers())
+    cacheable(&answer, request)
 }
 
 /// `GET /api/crypto/dashboard-summary/cached`: the same under its older name.
