@@ -82,7 +82,8 @@ impl<V: Send + Sync + 'static> Builder<V> {
     }
 
     /// Bounds L1 by the sum of weights instead: bytes, as a rule. A weight of 0
-    /// counts as 1; an entry that weighs more than `total` is not kept.
+    /// counts as 1. An entry of up to a tenth of `total` is kept; a heavier one may
+    /// not be, depending on the engine.
     pub fn weighed_capacity(
         mut self,
         total: u64,
@@ -127,8 +128,8 @@ impl<V: Send + Sync + 'static> Builder<V> {
     }
 
     /// Number of the value's shape in the store. Raise it when the type changes:
-    /// older values are then misses and get replaced, and an older program leaves
-    /// newer ones alone. Default: 0.
+    /// older values are then misses and get replaced, and the loads of an older
+    /// program leave newer ones alone. Default: 0.
     pub fn schema(mut self, number: u32) -> Self {
         self.schema = number;
         self

@@ -27,17 +27,16 @@ pub(crate) enum Freshness {
 }
 
 /// A value as L1 holds it.
-///
-/// Times are milliseconds from `born` in 32 bits (49 days): L1 may forget
-/// earlier than the options say, never later.
 pub(crate) struct Record<V> {
     value: V,
     born: Moment,
-    fresh: u32,
+    fresh_until: Moment,
+    /// Invariant: at most the end of the life. Promotion from L2 does not lengthen it.
+    leaves: Moment,
+    /// The stale windows, in milliseconds from `fresh_until`. In 32 bits (49 days):
+    /// L1 may forget earlier than the options say.
     revalidate: u32,
     on_error: u32,
-    /// Invariant: at most the life's total. Promotion from L2 does not lengthen it.
-    leaves: u32,
     weight: u32,
 }
 
@@ -46,10 +45,10 @@ impl<V> Record<V> {
         Self {
             value,
             born,
-            fresh: to_u32(life.fresh),
+            fresh_until: born.plus_millis(life.fresh),
+            leaves: born.plus_millis(life.total()),
             revalidate: to_u32(life.revalidate),
             on_error: to_u32(life.on_error),
-            leaves: to_u32(life.total()),
             weight: 1,
         }
     }
@@ -59,20 +58,19 @@ impl<V> Record<V> {
         self.weight = weight;
         if let Some(stay) = longest_stay {
             let stay = u64::try_from(stay.as_millis()).unwrap_or(u64::MAX);
-            let leaves = now.millis_since(self.born).saturating_add(stay);
-            self.leaves = self.leaves.min(to_u32(leaves));
+            self.leaves = self.leaves.min(now.plus_millis(stay));
         }
     }
 
     #[inline]
     pub(crate) fn freshness(&self, now: Moment) -> Freshness {
-        let age = now.millis_since(self.born);
-        if age >= u64::from(self.leaves) {
+        if now >= self.leaves {
             return Freshness::Expired;
         }
-        let Some(stale_for) = age.checked_sub(u64::from(self.fresh)) else {
+        if now < self.fresh_until {
             return Freshness::Fresh;
-        };
+        }
+        let stale_for = now.millis_since(self.fresh_until);
         if stale_for < u64::from(self.revalidate) {
             Freshness::Revalidate
         } else if stale_for < u64::from(self.on_error) {
@@ -142,7 +140,7 @@ impl<V> Entry<V> {
     }
 
     /// How long before this answer the value was loaded or set, wherever that
-    /// was; in whole milliseconds.
+    /// was; in whole milliseconds, 49 days at most.
     pub fn age(&self) -> Duration {
         Duration::from_millis(u64::from(self.age_millis))
     }

@@ -25,17 +25,25 @@ impl<V> Weighter<Arc<str>, Arc<Record<V>>> for ByRecord {
 /// Weights are bytes as a rule; a first guess for the table's size, which grows.
 const ASSUMED_WEIGHT: u64 = 1_024;
 
+/// No entry is kept that weighs more than its shard may, and the engine makes four
+/// shards a core. With this many, a tenth of the whole fits on every machine.
+const WEIGHED_SHARDS: usize = 8;
+
 /// The engine's own 0.97 leaves newcomers so little room that traffic by recency
 /// suffers; this costs the other traces next to nothing (docs/adr/0002).
 const HOT_ALLOCATION: f64 = 0.9;
 
 impl<V: Send + Sync + 'static> Quick<V> {
     pub(super) fn new(bound: Bound) -> Self {
+        let mut options = OptionsBuilder::new();
         let items = match bound {
             Bound::Entries(limit) => limit,
-            Bound::Weight(limit) => limit / ASSUMED_WEIGHT + 1,
+            Bound::Weight(limit) => {
+                options.shards(WEIGHED_SHARDS);
+                limit / ASSUMED_WEIGHT + 1
+            }
         };
-        let options = OptionsBuilder::new()
+        let options = options
             .estimated_items_capacity(usize::try_from(items).unwrap_or(usize::MAX))
             .weight_capacity(bound.limit())
             .hot_allocation(HOT_ALLOCATION)

@@ -29,20 +29,43 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("use quick_cache::", &["terrace/src/local/quick.rs"]),
     ("use redis::", &["terrace/src/store/redis"]),
     ("redis::cmd(", &["terrace/src/store/redis"]),
-    ("Instant::now(", &["terrace/src/clock.rs", "dashboard/src/clock.rs", "market-sim/src"]),
-    ("SystemTime::now(", &["dashboard/src/clock.rs", "market-sim/src"]),
+    (
+        "Instant::now(",
+        &[
+            "terrace/src/clock.rs",
+            "dashboard/src/clock.rs",
+            "market-sim/src",
+        ],
+    ),
+    (
+        "SystemTime::now(",
+        &["dashboard/src/clock.rs", "market-sim/src"],
+    ),
     ("gate.publish(", &["terrace/src/write.rs"]),
     ("gate.void(", &["terrace/src/write.rs"]),
     ("gate.close(", &["terrace/src/write.rs"]),
-    ("gate.close_all(", &["terrace/src/write.rs", "terrace/src/core.rs"]),
+    (
+        "gate.close_all(",
+        &["terrace/src/write.rs", "terrace/src/core.rs"],
+    ),
     ("remote.fill(", &["terrace/src/write.rs"]),
     ("remote.force(", &["terrace/src/write.rs"]),
     ("remote.remove(", &["terrace/src/write.rs"]),
     ("remote.release(", &["terrace/src/write.rs"]),
     ("remote.clear(", &["terrace/src/write.rs"]),
-    ("use axum::", &["dashboard/src/http", "dashboard/src/app.rs", "market-sim/src"]),
+    (
+        "use axum::",
+        &[
+            "dashboard/src/http",
+            "dashboard/src/app.rs",
+            "market-sim/src",
+        ],
+    ),
     ("Cache::builder(", &["terrace/src", "dashboard/src/cache"]),
-    ("RedisStore::connect(", &["terrace/src", "dashboard/src/cache"]),
+    (
+        "RedisStore::connect(",
+        &["terrace/src", "dashboard/src/cache"],
+    ),
 ];
 
 /// Two ways of holding a Redis connection that lose pushes or send twice.
@@ -53,11 +76,26 @@ const NO_NAME_FOR_A_FILE: &[&str] = &[
 ];
 
 const ROOT: &[&str] = &[
-    ".ci", ".git", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "Cargo.lock",
-    "Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "clippy.toml", "crates", "deny.toml",
-    "docs", "rustfmt.toml", "scripts",
+    ".ci",
+    ".git",
+    ".gitignore",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "clippy.toml",
+    "crates",
+    "deny.toml",
+    "docs",
+    "rustfmt.toml",
+    "scripts",
     // Made by building and running, and ignored.
-    "data", "target",
+    "data",
+    "target",
 ];
 
 const MAX_FILE_LINES: usize = 400;
@@ -109,7 +147,10 @@ fn arrows_between_rooms_point_down() {
 #[test]
 fn free_standing_rooms_import_nothing_of_ours() {
     for source in sources("terrace/src") {
-        if FREE_STANDING.iter().any(|name| source.path == format!("terrace/src/{name}")) {
+        if FREE_STANDING
+            .iter()
+            .any(|name| source.path == format!("terrace/src/{name}"))
+        {
             assert!(!source.text.contains("crate::"), "{}", source.path);
         }
     }
@@ -136,7 +177,8 @@ fn each_word_stands_where_it_belongs() {
 #[test]
 fn files_and_functions_are_of_a_size_to_be_read() {
     let mut wrong = Vec::new();
-    let tests = ["terrace", "dashboard", "market-sim"].map(|name| sources(&format!("{name}/tests")));
+    let tests =
+        ["terrace", "dashboard", "market-sim"].map(|name| sources(&format!("{name}/tests")));
     for source in all_sources().into_iter().chain(tests.into_iter().flatten()) {
         let lines = source.code().count();
         if lines > MAX_FILE_LINES {
@@ -156,7 +198,10 @@ fn file_names_say_what_is_inside() {
     let mut wrong = Vec::new();
     for source in all_sources() {
         let path = Path::new(&source.path);
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let stem = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default();
         let depth = path.components().count() - 3;
         if NO_NAME_FOR_A_FILE.contains(&stem) || depth > 2 {
             wrong.push(source.path);
@@ -171,7 +216,10 @@ fn the_root_holds_what_it_should() {
     for entry in fs::read_dir(root()).expect("the workspace can be read") {
         let name = entry.expect("the workspace can be read").file_name();
         let name = name.to_string_lossy();
-        assert!(allowed.contains(&*name), "{name} in the root of the workspace");
+        assert!(
+            allowed.contains(&*name),
+            "{name} in the root of the workspace"
+        );
     }
 }
 
@@ -191,7 +239,9 @@ fn sources(below: &str) -> Vec<Source> {
     let mut found = Vec::new();
     let mut folders = vec![crates.join(below)];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
         for entry in entries {
             let path = entry.expect("a folder can be read").path();
             if path.is_dir() {
@@ -228,7 +278,9 @@ fn modules_used(text: &str) -> BTreeSet<String> {
 }
 
 fn first_name(path: &str) -> String {
-    path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    path.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }
 
 /// Functions and their code lines, by the indentation that rustfmt gives.
@@ -241,7 +293,9 @@ fn functions(source: &Source) -> Vec<(String, usize)> {
         for (_, _, lines) in &mut open {
             *lines += 1;
         }
-        let end = open.iter().rposition(|(_, own, _)| line == format!("{own}}}"));
+        let end = open
+            .iter()
+            .rposition(|(_, own, _)| line == format!("{own}}}"));
         if let Some((name, _, lines)) = end.map(|at| open.remove(at)) {
             found.push((name, lines));
         }
@@ -250,7 +304,8 @@ fn functions(source: &Source) -> Vec<(String, usize)> {
             && !words.ends_with([';', '}'])
             && words.split("fn ").next().is_some_and(|before| {
                 before.split_whitespace().all(|word| {
-                    word.starts_with("pub") || ["async", "const", "extern", "unsafe"].contains(&word)
+                    word.starts_with("pub")
+                        || ["async", "const", "extern", "unsafe"].contains(&word)
                 })
             })
         {

@@ -135,10 +135,14 @@ impl Link {
         }
     }
 
+    /// A call had no answer in time. That says something of a connection only if there is one.
     pub(super) fn overdue(&self) {
+        let State::Up(live) = &*self.inner.state.borrow() else {
+            return;
+        };
         if self.inner.overdue.fetch_add(1, Relaxed) + 1 >= OVERDUE_IN_A_ROW {
             self.inner.overdue.store(0, Relaxed);
-            self.inner.lost(self.inner.serial.load(Relaxed));
+            self.inner.lost(live.serial);
         }
     }
 }
