@@ -76,10 +76,8 @@ pub(crate) fn launch<V: Send + Sync + 'static>(
         options: job.options,
         flight,
         ticket,
-        adopts: purpose != Purpose::Anew,
-        waits: purpose != Purpose::Behind,
-        is_miss: purpose == Purpose::Miss,
-        waited: false,
+        purpose,
+        stage: Stage::Asking,
         fallback: None,
     };
     let stop = core.stop.clone();
@@ -122,6 +120,17 @@ enum Next {
     Unleased,
 }
 
+/// How far a leader has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// What it finds may be what the caller wants replaced.
+    Asking,
+    /// What it finds was stored after the caller asked.
+    Leasing,
+    /// It waited for another process: what it finds is of that process's load.
+    Waited,
+}
+
 /// The task that leads a flight.
 struct Leader<V: Send + Sync + 'static> {
     core: Arc<Core<V>>,
@@ -130,13 +139,8 @@ struct Leader<V: Send + Sync + 'static> {
     flight: Flight<Ticket, Outcome<V>>,
     ticket: Ticket,
     trail: Trail,
-    /// Whether a fresh value in L2 ends the flight.
-    adopts: bool,
-    /// Whether it waits for another process that holds the lease.
-    waits: bool,
-    is_miss: bool,
-    /// Whether it has waited: what it finds from then on is of that process's load.
-    waited: bool,
+    purpose: Purpose,
+    stage: Stage,
     /// A stale value that may stand in if the load fails, and where it was.
     fallback: Option<(Arc<Record<V>>, Source)>,
 }
@@ -166,7 +170,7 @@ impl<V: Send + Sync + 'static> Leader<V> {
         }
         let until = remote.patience();
         let mut refuse = None;
-        if !(self.is_miss && remote.expects_nothing()) {
+        if self.purpose != Purpose::Miss || !remote.expects_nothing() {
             let found = remote.get(&self.key, until).await;
             match self.sort(found) {
                 Next::Answered => return None,
@@ -174,9 +178,13 @@ impl<V: Send + Sync + 'static> Leader<V> {
                 Next::Unleased => return Some(self.unleased()),
             }
         }
-        // What is found from here on was stored after the caller asked.
-        self.adopts = true;
+        self.stage = Stage::Leasing;
         self.lease(remote, refuse, until).await
+    }
+
+    /// Whether a fresh value that is found will do.
+    fn is_content(&self) -> bool {
+        self.purpose != Purpose::Anew || self.stage != Stage::Asking
     }
 
     /// L1 may have got the value between the caller's look and his flight.
@@ -186,7 +194,7 @@ impl<V: Send + Sync + 'static> Leader<V> {
         };
         let now = self.core.clock.now();
         match record.freshness(now) {
-            Freshness::Fresh if self.adopts => {
+            Freshness::Fresh if self.is_content() => {
                 self.flight.land(Ok(Entry::new(record, Source::Local, now)));
                 return true;
             }
@@ -205,20 +213,20 @@ impl<V: Send + Sync + 'static> Leader<V> {
         let token = received.token;
         let core = Arc::clone(&self.core);
         match received.record.freshness(core.clock.now()) {
-            Freshness::Fresh if self.adopts => {
+            Freshness::Fresh if self.is_content() => {
                 let mut entry = adopt(&core, &self.key, self.ticket, received);
-                if self.waited {
+                if self.stage == Stage::Waited {
                     entry = entry.for_a_load();
                 }
                 self.flight.land(Ok(entry));
                 return Next::Answered;
             }
             // Serve it, and go on behind it.
-            Freshness::Revalidate if self.is_miss => {
+            Freshness::Revalidate if self.purpose == Purpose::Miss => {
                 let entry = adopt(&core, &self.key, self.ticket, received);
                 self.fallback = Some((Arc::clone(entry.record()), Source::Store));
                 self.flight.land(Ok(entry));
-                (self.is_miss, self.waits) = (false, false);
+                self.purpose = Purpose::Behind;
             }
             Freshness::Expired => {}
             _ => {
@@ -246,7 +254,7 @@ impl<V: Send + Sync + 'static> Leader<V> {
                     Next::Replace(token) => refuse = token,
                     Next::Unleased => return Some(self.unleased()),
                 },
-                Leased::Held(_) if !self.waits => return None,
+                Leased::Held(_) if self.purpose == Purpose::Behind => return None,
                 Leased::Held(left) => {
                     if poll.is_first() {
                         count(&self.core.counters.lease_waits);
@@ -255,10 +263,11 @@ impl<V: Send + Sync + 'static> Leader<V> {
                         return Some(self.unleased());
                     };
                     // L1 may hold the very value that a refresh is to replace.
-                    if self.wait(pause).await || (self.is_miss && self.look_again()) {
+                    let looks = self.purpose == Purpose::Miss;
+                    if self.wait(pause).await || (looks && self.look_again()) {
                         return None;
                     }
-                    self.waited = true;
+                    self.stage = Stage::Waited;
                     // The new ticket came first: a write that fails from here on kills it.
                     if self.core.pending.has(&self.key) {
                         return Some(Standing::Pending);
