@@ -1,8 +1,7 @@
 //! How long a connection may be kept without a request on it.
 //!
-//! hyper can do this too, by a timer made and dropped for each request; at 64 connections
-//! that cost the summary some 5 % of its throughput. Here one timer a connection looks at
-//! a note that each request leaves.
+//! hyper can do this too, by a timer made and dropped for each request. Here one timer a
+//! connection looks at a note that each request leaves.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
