@@ -22,8 +22,10 @@ use crate::{
 /// harms anybody else.
 ///
 /// A key is 1 to 512 bytes of UTF-8; any other is an error that
-/// [`is_invalid_key`](Error::is_invalid_key). Values may be dropped under a
-/// lock of the cache: a `Drop` of theirs must not call the cache.
+/// [`is_invalid_key`](Error::is_invalid_key). Values that are evicted are dropped
+/// under a lock of the cache: a `Drop` of theirs must not call the cache.
+///
+/// A cache with a store belongs to the Tokio runtime that it is built in.
 pub struct Cache<V: Send + Sync + 'static> {
     core: Arc<Core<V>>,
 }
@@ -67,7 +69,10 @@ impl<V: Send + Sync + 'static> Cache<V> {
     pub fn peek(&self, key: impl AsRef<str>) -> Option<Entry<V>> {
         match read::look(&self.core, key.as_ref()) {
             Look::Fresh(entry) | Look::Stale(entry) => Some(entry),
-            Look::Nothing => None,
+            Look::Nothing => {
+                read::miss(&self.core, key.as_ref());
+                None
+            }
         }
     }
 
@@ -101,7 +106,8 @@ impl<V: Send + Sync + 'static> Cache<V> {
     /// Cache or compute: what the tiers hold, else what `load` brings.
     ///
     /// At most one load per key runs in this process and, with a store, in the
-    /// cluster. `load` is called in the caller's frame on a miss, so it may
+    /// cluster; a load from before a `set`, `remove` or `clear` does not count, and
+    /// while the store is away each process has its own. `load` is called in the caller's frame on a miss, so it may
     /// borrow; the future that it makes may not. It may be called although
     /// nothing is loaded in the end: work belongs in the future. A hit costs no
     /// allocation; a miss up to three round trips, two of which the caller waits for.
@@ -191,7 +197,11 @@ impl<V: Send + Sync + 'static> Cache<V> {
     ///
     /// One flight with misses and other refreshes of the key: it joins a load
     /// under way, here or (with a store) in another process, whose result is then
-    /// the answer. Meanwhile readers are served what is there.
+    /// the answer. Meanwhile readers are served what is there. If the load fails,
+    /// what is there is the answer, fresh or within stale-if-error, and
+    /// [`source`](Entry::source) says so: it is not the loader.
+    ///
+    /// A loader that says not to store takes the old value from L1, not from L2.
     ///
     /// Errors and cancel safety as [`get_or_load`](Self::get_or_load).
     ///
@@ -347,8 +357,9 @@ impl<V: Send + Sync + 'static> Cache<V> {
     }
 
     /// Ends the cache, for all its handles: empties L1, ends loads (who waits gets
-    /// an error), lets writes finish under their deadlines. Afterwards every
-    /// call is an error that [`is_closed`](Error::is_closed).
+    /// an error, leases go back), lets writes finish under their deadlines. What is
+    /// pending stays as it is in the store. Afterwards every call is an error that
+    /// [`is_closed`](Error::is_closed).
     ///
     /// Not needed for cleanliness: when the last handle is dropped, background
     /// work ends by itself.

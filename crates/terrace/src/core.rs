@@ -8,13 +8,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::Clock,
     entry::{Entry, Record},
+    envelope::Token,
     error::Error,
     flight::Flights,
     gate::{ClosedAll, Gate, Guarded, Ticket},
     key::check_key,
     local::{Bound, Local},
     options::EntryOptions,
-    pending::Pending,
+    pending::{Ghosts, Pending},
     remote::Remote,
     stats::{Counters, Stats},
 };
@@ -33,6 +34,8 @@ pub(crate) struct Core<V: Send + Sync + 'static> {
     pub(crate) flights: Arc<Flights<Ticket, Outcome<V>>>,
     pub(crate) remote: Option<Remote<V>>,
     pub(crate) pending: Pending,
+    /// Leases that are to be given back when the store answers again.
+    pub(crate) ghosts: Ghosts<Token>,
     pub(crate) clock: Clock,
     pub(crate) counters: Arc<Counters>,
     pub(crate) defaults: EntryOptions,
@@ -98,8 +101,10 @@ impl<V: Send + Sync + 'static> Drop for Core<V> {
 }
 
 impl<V: Send + Sync + 'static> Guarded for Local<V> {
-    fn drop_key(&self, key: &str) {
-        self.remove(key);
+    type Held = Arc<Record<V>>;
+
+    fn take(&self, key: &str) -> Option<Self::Held> {
+        self.remove(key)
     }
 
     fn drop_all(&self) {

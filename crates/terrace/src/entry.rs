@@ -26,29 +26,28 @@ pub(crate) enum Freshness {
     Expired,
 }
 
-/// A value as L1 holds it.
+/// A value as L1 holds it. Its times are the ends of its phases.
 pub(crate) struct Record<V> {
     value: V,
     born: Moment,
     fresh_until: Moment,
+    revalidate_until: Moment,
+    on_error_until: Moment,
     /// Invariant: at most the end of the life. Promotion from L2 does not lengthen it.
     leaves: Moment,
-    /// The stale windows, in milliseconds from `fresh_until`. In 32 bits (49 days):
-    /// L1 may forget earlier than the options say.
-    revalidate: u32,
-    on_error: u32,
     weight: u32,
 }
 
 impl<V> Record<V> {
     pub(crate) fn new(value: V, life: Life, born: Moment) -> Self {
+        let fresh_until = born.plus_millis(life.fresh);
         Self {
             value,
             born,
-            fresh_until: born.plus_millis(life.fresh),
+            fresh_until,
+            revalidate_until: fresh_until.plus_millis(life.revalidate),
+            on_error_until: fresh_until.plus_millis(life.on_error),
             leaves: born.plus_millis(life.total()),
-            revalidate: to_u32(life.revalidate),
-            on_error: to_u32(life.on_error),
             weight: 1,
         }
     }
@@ -65,15 +64,12 @@ impl<V> Record<V> {
     #[inline]
     pub(crate) fn freshness(&self, now: Moment) -> Freshness {
         if now >= self.leaves {
-            return Freshness::Expired;
-        }
-        if now < self.fresh_until {
-            return Freshness::Fresh;
-        }
-        let stale_for = now.millis_since(self.fresh_until);
-        if stale_for < u64::from(self.revalidate) {
+            Freshness::Expired
+        } else if now < self.fresh_until {
+            Freshness::Fresh
+        } else if now < self.revalidate_until {
             Freshness::Revalidate
-        } else if stale_for < u64::from(self.on_error) {
+        } else if now < self.on_error_until {
             Freshness::OnError
         } else {
             Freshness::Expired
@@ -132,6 +128,17 @@ impl<V> Entry<V> {
     /// Whether a load was made for this answer, here or elsewhere, well or in vain.
     pub(crate) fn is_of_a_load(&self) -> bool {
         self.of_a_load
+    }
+
+    /// The same answer for somebody who gets it at `now`; `None` once it may not be
+    /// handed out any more. What a load brought is for everybody who waited for it.
+    pub(crate) fn at(mut self, now: Moment) -> Option<Self> {
+        let freshness = self.record.freshness(now);
+        let in_time = matches!(freshness, Freshness::Fresh | Freshness::Revalidate);
+        let usable = in_time || self.of_a_load;
+        self.stale = freshness != Freshness::Fresh;
+        self.age_millis = to_u32(now.millis_since(self.record.born));
+        usable.then_some(self)
     }
 
     /// The value itself.

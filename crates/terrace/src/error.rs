@@ -34,6 +34,7 @@ enum Kind {
     StoreTimeout(Duration),
     StoreUnavailable,
     StoreRejected,
+    WriteLost,
     Closed,
 }
 
@@ -72,8 +73,13 @@ impl Error {
         Self::new(Kind::Load, format!("loading {key:?}"), Some(source))
     }
 
-    pub(crate) fn panicked(what: &str, key: &str) -> Self {
-        Self::new(Kind::Panicked, format!("{what} {key:?}"), None)
+    pub(crate) fn panicked(key: &str) -> Self {
+        Self::new(Kind::Panicked, format!("loading {key:?}"), None)
+    }
+
+    /// A write whose task came to no end: the store panicked, or the runtime ended.
+    pub(crate) fn write_lost(verb: &str, key: &str) -> Self {
+        Self::new(Kind::WriteLost, format!("{verb} {key:?}"), None)
     }
 
     pub(crate) fn load_timeout(key: &str, after: Duration) -> Self {
@@ -131,7 +137,7 @@ impl Error {
     pub fn is_store(&self) -> bool {
         matches!(
             self.0.kind,
-            Kind::StoreTimeout(_) | Kind::StoreUnavailable | Kind::StoreRejected
+            Kind::StoreTimeout(_) | Kind::StoreUnavailable | Kind::StoreRejected | Kind::WriteLost
         )
     }
 
@@ -186,6 +192,11 @@ impl Error {
         None
     }
 
+    /// The store answered, and refused: nothing happened there.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.0.kind == Kind::StoreRejected
+    }
+
     /// Whether the store could not be reached or did not answer in time, as
     /// opposed to having answered "no".
     pub(crate) fn counts_against_breaker(&self) -> bool {
@@ -198,6 +209,7 @@ impl fmt::Display for Error {
         let attempt = &self.0.attempt;
         match self.0.kind {
             Kind::Panicked => write!(f, "{attempt}: it panicked"),
+            Kind::WriteLost => write!(f, "{attempt}: it came to no end"),
             Kind::LoadTimeout(after) | Kind::StoreTimeout(after) => {
                 write!(f, "{attempt}: no answer within {after:?}")
             }

@@ -165,13 +165,13 @@ pub(crate) struct Passenger<T>(watch::Receiver<Option<T>>);
 
 impl<T: Clone> Passenger<T> {
     /// The first outcome; `None` if the leader vanished without one.
-    pub(crate) async fn outcome(mut self) -> Option<T> {
+    pub(crate) async fn outcome(&mut self) -> Option<T> {
         let landed = self.0.wait_for(Option::is_some).await;
         landed.ok().and_then(|outcome| outcome.clone())
     }
 
     /// The last outcome, once the flight has ended.
-    pub(crate) async fn last_outcome(mut self) -> Option<T> {
+    pub(crate) async fn last_outcome(&mut self) -> Option<T> {
         while self.0.changed().await.is_ok() {}
         self.0.borrow().clone()
     }

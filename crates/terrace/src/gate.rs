@@ -22,7 +22,12 @@ const WAKE_GROUPS: usize = 64;
 
 /// What stands behind a gate.
 pub(crate) trait Guarded {
-    fn drop_key(&self, key: &str);
+    type Held;
+
+    /// Gives up the key, and hands over what it held: to be dropped where no lock
+    /// is held, for a drop may run anybody's code.
+    fn take(&self, key: &str) -> Option<Self::Held>;
+
     fn drop_all(&self);
 }
 
@@ -87,13 +92,27 @@ impl<G: Guarded> Gate<G> {
     /// Drops the key and ends the generation.
     pub(crate) fn void(&self, key: &str) {
         let index = self.stripe(key);
-        self.turn(index, &mut self.stripes[index].lock(), Some(key));
+        let taken = self.turn(index, &mut self.stripes[index].lock(), Some(key));
+        drop(taken);
     }
 
     /// Ends the generation and drops nothing: who waits looks again, what is held stays.
     pub(crate) fn stir(&self, key: &str) {
         let index = self.stripe(key);
         self.turn(index, &mut self.stripes[index].lock(), None);
+    }
+
+    /// Drops the key, ends the generation and inserts, unless a writer has closed
+    /// the stripe: a write that sends nothing to anybody, in one step.
+    pub(crate) fn replace(&self, key: &str, insert: impl FnOnce(&G)) {
+        let index = self.stripe(key);
+        let mut stripe = self.stripes[index].lock();
+        let taken = self.turn(index, &mut stripe, Some(key));
+        if stripe.closed == 0 {
+            insert(&self.guarded);
+        }
+        drop(stripe);
+        drop(taken);
     }
 
     /// Voids the key and closes its stripe to publishes until the guard is gone.
@@ -111,17 +130,20 @@ impl<G: Guarded> Gate<G> {
         let mut stripe = self.stripes[index].lock();
         let alive = held.is_none_or(|ticket| ticket == stripe.ticket());
         stripe.closed += 1;
-        self.turn(index, &mut stripe, Some(key));
+        let taken = self.turn(index, &mut stripe, Some(key));
         let ticket = alive.then(|| stripe.ticket());
         if let Some(ticket) = ticket {
             renewed(ticket);
         }
-        Closed {
+        drop(stripe);
+        let closed = Closed {
             gate: Arc::clone(self),
             stripe: index,
             key: Some(Arc::clone(key)),
             ticket,
-        }
+        };
+        drop(taken);
+        closed
     }
 
     /// Voids everything and closes every stripe until the guard is gone.
@@ -131,11 +153,12 @@ impl<G: Guarded> Gate<G> {
             stripe.closed += 1;
             self.turn(index, &mut stripe, None);
         }
+        let closed = ClosedAll {
+            gate: Arc::clone(self),
+        };
         // Nothing can be inserted any more, so one sweep leaves nothing behind.
         self.guarded.drop_all();
-        ClosedAll {
-            gate: Arc::clone(self),
-        }
+        closed
     }
 
     /// Waits until the ticket is dead: for the state, not for the next signal,
@@ -153,13 +176,13 @@ impl<G: Guarded> Gate<G> {
         }
     }
 
-    /// Ends the stripe's generation, under its lock.
-    fn turn(&self, index: usize, stripe: &mut Stripe, key: Option<&str>) {
+    /// Ends the stripe's generation, under its lock. What it returns is for the
+    /// caller to drop after the lock.
+    fn turn(&self, index: usize, stripe: &mut Stripe, key: Option<&str>) -> Option<G::Held> {
         stripe.generation += 1;
-        if let Some(key) = key {
-            self.guarded.drop_key(key);
-        }
+        let taken = key.and_then(|key| self.guarded.take(key));
         self.wakes[index % WAKE_GROUPS].notify_waiters();
+        taken
     }
 
     fn stripe(&self, key: &str) -> usize {
@@ -192,10 +215,12 @@ impl<G: Guarded> Closed<G> {
         let mut stripe = self.gate.stripes[self.stripe].lock();
         let undisturbed = self.ticket == Some(stripe.ticket()) && stripe.closed == 1;
         stripe.closed -= 1;
-        self.gate.turn(self.stripe, &mut stripe, Some(&key));
+        let taken = self.gate.turn(self.stripe, &mut stripe, Some(&key));
         if undisturbed {
             insert(&self.gate.guarded);
         }
+        drop(stripe);
+        drop(taken);
     }
 }
 

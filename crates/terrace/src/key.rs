@@ -41,7 +41,8 @@ impl Slot {
 
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.cache, self.key)
+        // Quoted: a key may hold a line feed, and this ends up in logs.
+        write!(f, "{:?}", self.full_key())
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{
     error::{BoxError, Error},
     flight::{Flight, Passenger},
     gate::Ticket,
+    lease::HeldLease,
     options::{EntryOptions, Loaded},
     remote::{Found, Leased, Received, Remote},
     stats::count,
@@ -101,12 +102,11 @@ pub(crate) fn adopt<V: Send + Sync + 'static>(
 }
 
 /// What the leader may do with the value it loads.
-#[derive(Clone, Copy, Debug)]
-enum Standing {
+enum Standing<V: Send + Sync + 'static> {
     /// There is no L2.
     Alone,
     /// The cluster's one load of this key is ours to store.
-    Leased(Token),
+    Leased(HeldLease<V>),
     /// L2 is not to be written to: it failed, or a newer version owns the slot.
     Unleased,
     /// A write of this key has an unknown outcome: nothing is kept.
@@ -152,12 +152,13 @@ impl<V: Send + Sync + 'static> Leader<V> {
         };
         match self.load(load).await {
             Ok(loaded) => self.keep(loaded, standing).await,
-            Err(error) => self.fail(error, standing).await,
+            // The lease, if there is one, goes back as it is dropped.
+            Err(error) => self.fail(error),
         }
     }
 
     /// Asks the tiers. `None`: everybody has been answered, or nobody waits.
-    async fn standing(&mut self) -> Option<Standing> {
+    async fn standing(&mut self) -> Option<Standing<V>> {
         if self.look_again() {
             return None;
         }
@@ -230,7 +231,9 @@ impl<V: Send + Sync + 'static> Leader<V> {
             }
             Freshness::Expired => {}
             _ => {
+                // Into L1 too, where a removal of the key finds it.
                 let record = core.hold(&self.key, received.record);
+                write::publish(&core, &self.key, self.ticket, &record);
                 self.fallback = Some((record, Source::Store));
             }
         }
@@ -242,13 +245,23 @@ impl<V: Send + Sync + 'static> Leader<V> {
         remote: &Remote<V>,
         mut refuse: Option<Token>,
         mut until: Moment,
-    ) -> Option<Standing> {
-        let (token, hold) = (Token::random(), self.options.lease_hold());
+    ) -> Option<Standing<V>> {
+        let hold = self.options.lease_hold();
         let mut poll = Poll::new(hold);
         loop {
-            let lease = (token, hold);
-            match remote.lease(&self.key, lease, refuse, until).await {
-                Leased::Yours => return Some(Standing::Leased(token)),
+            // Made before the question: the answer may be lost, and have been "yours".
+            let lease = HeldLease::new(&self.core, &self.key);
+            let terms = (lease.token(), hold);
+            let leased = remote.lease(&self.key, terms, refuse, until).await;
+            match leased {
+                Leased::Yours => return Some(Standing::Leased(lease)),
+                Leased::NoAnswer => return Some(self.unleased()),
+                _ => lease.used_up(),
+            }
+            match leased {
+                Leased::Yours | Leased::NoAnswer | Leased::NotAsked => {
+                    return Some(self.unleased());
+                }
                 Leased::Found(found) => match self.sort(found) {
                     Next::Answered => return None,
                     Next::Replace(token) => refuse = token,
@@ -287,8 +300,9 @@ impl<V: Send + Sync + 'static> Leader<V> {
         }
         self.ticket = self.core.gate.ticket(&self.key);
         // What was found under the dead ticket may be what was removed.
-        self.fallback = None;
-        let Some(other) = self.flight.restart(self.ticket) else {
+        let fallback = self.fallback.take();
+        self.fallback = fallback.filter(|(record, _)| self.is_in_l1(record));
+        let Some(mut other) = self.flight.restart(self.ticket) else {
             return false;
         };
         if let Some(outcome) = other.outcome().await {
@@ -297,7 +311,7 @@ impl<V: Send + Sync + 'static> Leader<V> {
         true
     }
 
-    fn unleased(&self) -> Standing {
+    fn unleased(&self) -> Standing<V> {
         count(&self.core.counters.unleased);
         Standing::Unleased
     }
@@ -310,68 +324,71 @@ impl<V: Send + Sync + 'static> Leader<V> {
         match timeout(limit, load).await {
             Ok(Ok(Ok(loaded))) => Ok(loaded),
             Ok(Ok(Err(cause))) => Err(Error::load(key, cause)),
-            Ok(Err(_panic)) => Err(Error::panicked("loading", key)),
+            Ok(Err(_panic)) => Err(Error::panicked(key)),
             Err(_elapsed) => Err(Error::load_timeout(key, limit)),
         }
     }
 
-    async fn keep(self, loaded: Loaded<V>, standing: Standing) {
+    async fn keep(self, loaded: Loaded<V>, standing: Standing<V>) {
         let life = match self.options.life(loaded.ttl) {
             Ok(life) => life,
-            Err(error) => return self.fail(error, standing).await,
+            Err(error) => return self.fail(error),
         };
         let (core, key) = (&self.core, &self.key);
         let now = core.clock.now();
         let record = core.hold(key, Record::new(loaded.value, life, now));
         let answer = Ok(Entry::new(Arc::clone(&record), Source::Loader, now));
         match standing {
-            Standing::Leased(token) if loaded.store => {
+            Standing::Leased(lease) if loaded.store => {
                 self.flight.land(answer);
                 let order = write::Order {
                     key: Arc::clone(key),
                     record,
                     life,
-                    token,
+                    token: lease.token(),
                 };
                 let renewed = |ticket| self.flight.renew(ticket);
-                write::fill(core, order, self.ticket, renewed).await;
+                if write::fill(core, order, self.ticket, renewed).await {
+                    lease.used_up();
+                }
             }
             Standing::Alone | Standing::Unleased if loaded.store => {
                 write::publish(core, key, self.ticket, &record);
                 self.flight.land(answer);
             }
             _ => {
-                // Kept nowhere: nobody who comes later may get it.
+                // Kept nowhere: nobody who comes later may get it, nor what it replaces.
                 self.flight.detach();
                 self.flight.land(answer);
-                self.give_back(standing).await;
+                write::void(core, key);
             }
         }
     }
 
-    async fn fail(self, error: Error, standing: Standing) {
-        let (core, key) = (&self.core, &self.key);
-        count(&core.counters.load_failures);
-        tracing::debug!(cache = %core.name, %error, "load failed");
+    fn fail(self, error: Error) {
+        count(&self.core.counters.load_failures);
+        tracing::debug!(cache = %self.core.name, %error, "load failed");
         self.flight.detach();
-        let now = core.clock.now();
-        let usable = |record: &Record<V>| record.freshness(now) != Freshness::Expired;
+        let now = self.core.clock.now();
+        let alive = self.core.gate.is_alive(&self.key, self.ticket);
+        let stands = |record: &Arc<Record<V>>| {
+            record.freshness(now) != Freshness::Expired && (alive || self.is_in_l1(record))
+        };
         match &self.fallback {
-            // A void since it was found took this copy too.
-            Some((record, source)) if usable(record) && core.gate.is_alive(key, self.ticket) => {
-                count(&core.counters.stale_on_error);
+            Some((record, source)) if stands(record) => {
+                count(&self.core.counters.stale_on_error);
                 let entry = Entry::new(Arc::clone(record), *source, now);
                 self.flight.land(Ok(entry.for_a_load()));
             }
             _ => self.flight.land(Err(error)),
         }
-        self.give_back(standing).await;
     }
 
-    async fn give_back(&self, standing: Standing) {
-        if let Standing::Leased(token) = standing {
-            write::release(&self.core, &self.key, token).await;
-        }
+    /// Whether L1 holds this very copy. A write of another key may end the ticket;
+    /// whatever voids this key takes the copy.
+    fn is_in_l1(&self, record: &Arc<Record<V>>) -> bool {
+        let held = self.core.local.get(&self.key);
+        held.is_some_and(|held| Arc::ptr_eq(&held, record))
     }
 }
 

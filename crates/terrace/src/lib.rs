@@ -7,6 +7,7 @@ mod builder;
 // The walks, and what they work on.
 mod read;
 mod lead;
+mod lease;
 mod write;
 mod listen;
 mod core;

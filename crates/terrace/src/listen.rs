@@ -26,7 +26,7 @@ async fn probe<V: Send + Sync + 'static>(core: Weak<Core<V>>) {
     let mut elapsed = Duration::ZERO;
     while let Some(core) = core.upgrade() {
         let Some(remote) = &core.remote else { return };
-        if remote.probe(elapsed).await && core.pending.len() > 0 {
+        if remote.probe(elapsed).await {
             write::recover(&core).await;
         }
         drop(core);

@@ -1,7 +1,7 @@
 //! Writes whose outcome in the store is unknown, until they are settled. Bounded.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -121,5 +121,32 @@ impl List {
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+}
+
+/// More than this, and the oldest are left to end by themselves.
+const MAX_GHOSTS: usize = 1_000;
+
+/// What was taken in the store and could not be given back yet. Bounded.
+#[derive(Debug)]
+pub(crate) struct Ghosts<T>(Mutex<VecDeque<(Arc<str>, T)>>);
+
+impl<T> Default for Ghosts<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Ghosts<T> {
+    pub(crate) fn add(&self, key: Arc<str>, ghost: T) {
+        let mut ghosts = self.0.lock();
+        if ghosts.len() == MAX_GHOSTS {
+            ghosts.pop_front();
+        }
+        ghosts.push_back((key, ghost));
+    }
+
+    pub(crate) fn take(&self) -> VecDeque<(Arc<str>, T)> {
+        std::mem::take(&mut self.0.lock())
     }
 }

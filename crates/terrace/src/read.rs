@@ -13,7 +13,7 @@ use crate::{
     core::{Core, Outcome},
     entry::{Entry, Freshness, Source},
     error::Error,
-    flight::Boarding,
+    flight::{Boarding, Passenger},
     gate::Ticket,
     lead::{self, Job, Purpose},
     remote::Found,
@@ -87,7 +87,7 @@ pub(crate) async fn load<V: Send + Sync + 'static>(core: Arc<Core<V>>, job: Job<
             }
             (Boarding::Join(passenger), _) => {
                 count(&core.counters.joined);
-                if let Some(outcome) = passenger.outcome().await {
+                if let Some(outcome) = share(&core, passenger).await {
                     return outcome;
                 }
                 attempts += 1;
@@ -98,12 +98,32 @@ pub(crate) async fn load<V: Send + Sync + 'static>(core: Arc<Core<V>>, job: Job<
             (Boarding::Outdated, _) => {}
         }
     };
-    // The job is the leader's now; only its key is needed for the error.
-    let (key, passenger) = passenger;
-    passenger
-        .outcome()
-        .await
-        .unwrap_or_else(|| Err(vanished(&core, &key)))
+    led(&core, passenger).await
+}
+
+/// What somebody else's flight brings, if it is still worth something when it is
+/// handed over: a flight that answered with a stale value first goes on behind it.
+async fn share<V: Send + Sync + 'static>(
+    core: &Core<V>,
+    mut passenger: Passenger<Outcome<V>>,
+) -> Option<Outcome<V>> {
+    let worth = |outcome: Outcome<V>| match outcome {
+        Ok(entry) => entry.at(core.clock.now()).map(Ok),
+        Err(error) => Some(Err(error)),
+    };
+    match worth(passenger.outcome().await?) {
+        Some(outcome) => Some(outcome),
+        None => worth(passenger.last_outcome().await?),
+    }
+}
+
+/// What the caller's own flight brings. Its job is the leader's now.
+async fn led<V: Send + Sync + 'static>(
+    core: &Core<V>,
+    (key, mut passenger): (Arc<str>, Passenger<Outcome<V>>),
+) -> Outcome<V> {
+    let outcome = passenger.outcome().await;
+    outcome.unwrap_or_else(|| Err(vanished(core, &key)))
 }
 
 /// Loads anew: joins a load under way, or leads one that no stored value satisfies.
@@ -112,14 +132,14 @@ pub(crate) async fn refresh<V: Send + Sync + 'static>(
     job: Job<V>,
 ) -> Outcome<V> {
     Trail::refuse_reentry(core.id(), &job.key)?;
-    let (key, passenger) = loop {
+    let passenger = loop {
         match board(&core, &job.key) {
             (Boarding::Lead(flight), ticket) => {
                 break lead::launch(&core, job, flight, ticket, Purpose::Anew);
             }
             // The flight may have been content with a stored value: then this
             // caller's turn comes. A load that failed was a load.
-            (Boarding::Join(passenger), _) => {
+            (Boarding::Join(mut passenger), _) => {
                 count(&core.counters.joined);
                 match passenger.last_outcome().await {
                     Some(Ok(entry)) if entry.is_of_a_load() => return Ok(entry),
@@ -131,10 +151,7 @@ pub(crate) async fn refresh<V: Send + Sync + 'static>(
             (Boarding::Outdated, _) => {}
         }
     };
-    passenger
-        .last_outcome()
-        .await
-        .unwrap_or_else(|| Err(vanished(&core, &key)))
+    led(&core, passenger).await
 }
 
 /// One load behind a stale value that was served; none if one is running.
@@ -147,7 +164,7 @@ pub(crate) fn refresh_behind<V: Send + Sync + 'static>(core: &Arc<Core<V>>, job:
     }
 }
 
-fn miss<V: Send + Sync + 'static>(core: &Core<V>, key: &str) {
+pub(crate) fn miss<V: Send + Sync + 'static>(core: &Core<V>, key: &str) {
     count(&core.counters.misses);
     tracing::debug!(target: "terrace::walk", cache = %core.name, key, "miss");
 }
@@ -156,7 +173,7 @@ fn vanished<V: Send + Sync + 'static>(core: &Core<V>, key: &str) -> Error {
     if core.stop.is_cancelled() {
         Error::closed()
     } else {
-        Error::panicked("loading", key)
+        Error::panicked(key)
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::{
     fmt,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
@@ -73,6 +74,16 @@ pub(crate) enum Leased<V> {
     Found(Found<V>),
     Held(Duration),
     Yours,
+    /// Nothing was sent.
+    NotAsked,
+    /// It may have been given all the same.
+    NoAnswer,
+}
+
+/// Why a reader got nothing out of the store.
+enum Silence {
+    NotAsked,
+    NoAnswer,
 }
 
 impl<V: Send + Sync + 'static> Remote<V> {
@@ -110,8 +121,8 @@ impl<V: Send + Sync + 'static> Remote<V> {
         let (slot, sent) = (self.slot(key), self.parts.clock.now());
         let call = self.parts.store.get(&slot, self.limit());
         match self.read("reading from the store", until, call).await {
-            Some(stored) => self.sort(&slot, stored, sent),
-            None => Found::Failed,
+            Ok(stored) => self.sort(&slot, stored, sent),
+            Err(_) => Found::Failed,
         }
     }
 
@@ -131,16 +142,17 @@ impl<V: Send + Sync + 'static> Remote<V> {
         };
         let call = self.parts.store.lease(&slot, request);
         match self.read("asking the store for a lease", until, call).await {
-            Some(Lease::Value(stored)) => {
+            Ok(Lease::Value(stored)) => {
                 let found = self.sort(&slot, Some(stored), sent);
                 Leased::Found(found)
             }
-            Some(Lease::Held(left)) => Leased::Held(left),
-            Some(Lease::Yours) => {
+            Ok(Lease::Held(left)) => Leased::Held(left),
+            Ok(Lease::Yours) => {
                 self.hit_rate.saw(false);
                 Leased::Yours
             }
-            None => Leased::Found(Found::Failed),
+            Err(Silence::NotAsked) => Leased::NotAsked,
+            Err(Silence::NoAnswer) => Leased::NoAnswer,
         }
     }
 
@@ -199,7 +211,9 @@ impl<V: Send + Sync + 'static> Remote<V> {
     ) -> Result<Bytes, Error> {
         let slot = self.slot(key);
         let full_key = slot.full_key();
-        let write_body = |bytes: &mut Vec<u8>| self.parts.codec.encode(value, bytes);
+        let write_body = |bytes: &mut Vec<u8>| {
+            caught(|| self.parts.codec.encode(value, bytes)).unwrap_or_else(|| Err(PANICKED.into()))
+        };
         let sealed = envelope::seal(&full_key, self.shape, life, token, write_body)
             .map_err(|cause| Error::codec(format!("encoding {slot:?}"), cause))?;
         match sealed {
@@ -244,14 +258,20 @@ impl<V: Send + Sync + 'static> Remote<V> {
 
     /// A call that a reader waits for: skipped when the store is known to be
     /// behind, never an error.
-    async fn read<T>(&self, attempt: &str, until: Moment, call: StoreFuture<'_, T>) -> Option<T> {
+    async fn read<T>(
+        &self,
+        attempt: &str,
+        until: Moment,
+        call: StoreFuture<'_, T>,
+    ) -> Result<T, Silence> {
         let permit = self.in_flight.try_acquire();
         if permit.is_err() || self.breaker.is_open() {
             count(&self.parts.counters.store_skipped);
-            return None;
+            return Err(Silence::NotAsked);
         }
         let left = until.since(self.parts.clock.now());
-        self.bounded(attempt, left, call).await.ok()
+        let reply = self.bounded(attempt, left, call).await;
+        reply.map_err(|_| Silence::NoAnswer)
     }
 
     async fn write<T>(&self, attempt: &str, call: StoreFuture<'_, T>) -> Result<T, Error> {
@@ -276,7 +296,6 @@ impl<V: Send + Sync + 'static> Remote<V> {
         match timeout(limit, call).await {
             Ok(result) => self.settle(result),
             Err(_elapsed) => {
-                count(&self.parts.counters.store_timeouts);
                 self.parts.store.overdue();
                 self.settle(Err(Error::store_timeout(attempt, self.parts.deadline)))
             }
@@ -289,6 +308,9 @@ impl<V: Send + Sync + 'static> Remote<V> {
             Ok(_) => self.breaker.succeeded(),
             Err(error) => {
                 count(&self.parts.counters.store_errors);
+                if error.is_timeout() {
+                    count(&self.parts.counters.store_timeouts);
+                }
                 tracing::debug!(cache = %self.parts.cache, %error, "store call failed");
                 if error.counts_against_breaker() {
                     self.announce(self.breaker.failed());
@@ -345,11 +367,10 @@ impl<V: Send + Sync + 'static> Remote<V> {
         if remaining > total {
             return Err(Flaw::Damaged);
         }
-        let value = self
-            .parts
-            .codec
-            .decode(envelope.body)
-            .map_err(|_| Flaw::Damaged)?;
+        let decoded = caught(|| self.parts.codec.decode(envelope.body));
+        let Some(Ok(value)) = decoded else {
+            return Err(Flaw::Damaged);
+        };
         // Counted from the send: the life can only come out shorter.
         let born = sent.plus_millis(remaining).minus_millis(total);
         Ok(Received {
@@ -357,6 +378,13 @@ impl<V: Send + Sync + 'static> Remote<V> {
             token: envelope.token,
         })
     }
+}
+
+const PANICKED: &str = "the codec panicked";
+
+/// Stored bytes must not bring down who reads them, whatever the codec makes of them.
+fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
 impl<V> Drop for Remote<V> {

@@ -45,7 +45,7 @@ pub struct Stats {
     pub lease_waits: u64,
     /// Loads without a lease: the store failed, or its lease did not come free.
     pub unleased: u64,
-    /// Loads that failed and were covered by a stale value.
+    /// Loads that failed and were covered by a value at hand.
     pub stale_on_error: u64,
     /// Fills that L2 took.
     pub fills: u64,

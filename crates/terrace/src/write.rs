@@ -62,11 +62,17 @@ pub(crate) async fn release<V: Send + Sync + 'static>(
     token: Token,
 ) {
     let Some(remote) = &core.remote else { return };
-    if remote.release(key, token).await.is_ok() {
+    match remote.release(key, token).await {
         // Nothing that L1 holds has changed: losing it would cost the stale value
         // that stands in for the next failure.
-        core.gate.stir(key);
+        Ok(()) => core.gate.stir(key),
+        Err(_) => core.ghosts.add(Arc::clone(key), token),
     }
+}
+
+/// Makes the key unseen here.
+pub(crate) fn void<V: Send + Sync + 'static>(core: &Core<V>, key: &str) {
+    core.gate.void(key);
 }
 
 /// A value on its way into both tiers, under the lease of this token.
@@ -93,30 +99,73 @@ impl<V: Send + Sync + 'static> Order<V> {
 }
 
 /// Stores what a load under a lease brought. `renewed` hears of the ticket under
-/// which the load goes on while it is stored.
+/// which the load goes on while it is stored. True once the lease is used up.
 pub(crate) async fn fill<V: Send + Sync + 'static>(
     core: &Core<V>,
     order: Order<V>,
     ticket: Ticket,
     renewed: impl FnOnce(Ticket),
-) {
-    let Some(remote) = &core.remote else { return };
+) -> bool {
+    let Some(remote) = &core.remote else {
+        return false;
+    };
     let sealed = remote.seal(&order.key, order.record.value(), order.life, order.token);
     let closed = core.gate.close(&order.key, Some(ticket), renewed);
-    let keep = match sealed {
-        Ok(bytes) => {
-            let stored = remote.fill(&order.key, order.fill(bytes, None)).await;
-            matches!(stored, Ok(FillOutcome::Stored))
-        }
-        // L1 can hold what L2 cannot. Nothing was sent: the lease goes back.
-        Err(error) => {
-            tracing::warn!(cache = %core.name, %error, "value is not stored");
-            remote.release(&order.key, order.token).await.is_ok()
-        }
+    let outcome = match sealed {
+        Ok(bytes) => remote.fill(&order.key, order.fill(bytes, None)).await,
+        Err(error) => Err(error),
     };
-    if keep {
-        tracing::debug!(target: "terrace::walk", cache = %core.name, key = &*order.key, "stored");
-        closed.open_with(|local| order.insert(local));
+    match outcome {
+        Ok(FillOutcome::Stored) => {
+            tracing::debug!(target: "terrace::walk", cache = %core.name, key = &*order.key, "stored");
+            closed.open_with(|local| order.insert(local));
+            true
+        }
+        Ok(FillOutcome::Refused) => true,
+        // L1 can hold what L2 cannot, or will not: nothing happened there.
+        Err(error) if error.is_value() || error.is_refusal() => {
+            tracing::warn!(cache = %core.name, %error, "value is not stored");
+            closed.open_with(|local| order.insert(local));
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+/// A write that was sent and not answered. Dropped so, by an error, a panic or the
+/// end of the runtime, it goes onto the pending list, and only then its gate opens:
+/// nobody may read what it left behind.
+struct Unanswered<V: Send + Sync + 'static, C> {
+    core: Arc<Core<V>>,
+    /// `None`: everything.
+    key: Option<Arc<str>>,
+    closed: Option<C>,
+}
+
+impl<V: Send + Sync + 'static, C> Unanswered<V, C> {
+    fn new(core: &Arc<Core<V>>, key: Option<&Arc<str>>, closed: C) -> Self {
+        Self {
+            core: Arc::clone(core),
+            key: key.cloned(),
+            closed: Some(closed),
+        }
+    }
+
+    fn answered(mut self) -> Option<C> {
+        self.closed.take()
+    }
+}
+
+impl<V: Send + Sync + 'static, C> Drop for Unanswered<V, C> {
+    fn drop(&mut self) {
+        let Some(closed) = self.closed.take() else {
+            return;
+        };
+        match self.key.take() {
+            Some(key) => self.core.pending.add(key),
+            None => self.core.pending.add_everything(),
+        }
+        drop(closed);
     }
 }
 
@@ -140,8 +189,8 @@ pub(crate) async fn set<V: Send + Sync + 'static>(
         token: Token::random(),
     };
     let Some(remote) = &core.remote else {
-        let closed = core.gate.close(&order.key, None, |_| ());
-        closed.open_with(|local| order.insert(local));
+        let key = Arc::clone(&order.key);
+        core.gate.replace(&key, |local| order.insert(local));
         return Ok(Written::Stored);
     };
     // A value that cannot be encoded is refused before anything is touched.
@@ -162,26 +211,25 @@ async fn set_through<V: Send + Sync + 'static>(
     let key = Arc::clone(&order.key);
     let listing = core.pending.listing(&key);
     let closed = core.gate.close(&key, None, |_| ());
-    match force_and_fill(remote, &order, bytes, core.set_hold).await {
-        Ok(FillOutcome::Stored) => {
+    let unanswered = Unanswered::new(&core, Some(&key), closed);
+    let outcome = force_and_fill(remote, &order, bytes, core.set_hold).await?;
+    let closed = unanswered.answered();
+    let written = match outcome {
+        FillOutcome::Stored => {
             tracing::debug!(target: "terrace::walk", cache = %core.name, key = &*key, "stored");
-            closed.open_with(|local| order.insert(local));
-            core.pending.settle(&key, listing);
-            Ok(Written::Stored)
+            if let Some(closed) = closed {
+                closed.open_with(|local| order.insert(local));
+            }
+            Written::Stored
         }
-        Ok(FillOutcome::Refused) => {
+        FillOutcome::Refused => {
             count(&core.counters.superseded);
             drop(closed);
-            core.pending.settle(&key, listing);
-            Ok(Written::Superseded)
+            Written::Superseded
         }
-        Err(error) => {
-            // Before the gate opens: nobody may read what this write left behind.
-            core.pending.add(key);
-            drop(closed);
-            Err(error)
-        }
-    }
+    };
+    core.pending.settle(&key, listing);
+    Ok(written)
 }
 
 /// Two round trips, and that is the fence: the fill leaves only after the reply
@@ -200,9 +248,9 @@ pub(crate) async fn remove<V: Send + Sync + 'static>(
     core: Arc<Core<V>>,
     key: Arc<str>,
 ) -> Result<(), Error> {
-    count(&core.counters.removals);
     if core.remote.is_none() {
         core.gate.void(&key);
+        count(&core.counters.removals);
         return Ok(());
     }
     let listing = core.pending.listing(&key);
@@ -219,13 +267,12 @@ async fn remove_through<V: Send + Sync + 'static>(
         return Ok(());
     };
     let closed = core.gate.close(&key, None, |_| ());
-    let removed = remote.remove(&key).await;
-    match removed {
-        Ok(()) => core.pending.settle(&key, listing),
-        Err(_) => core.pending.add(key),
-    }
-    drop(closed);
-    removed
+    let unanswered = Unanswered::new(&core, Some(&key), closed);
+    remote.remove(&key).await?;
+    count(&core.counters.removals);
+    core.pending.settle(&key, listing);
+    drop(unanswered.answered());
+    Ok(())
 }
 
 pub(crate) async fn clear<V: Send + Sync + 'static>(core: Arc<Core<V>>) -> Result<Cleared, Error> {
@@ -240,34 +287,42 @@ async fn clear_through<V: Send + Sync + 'static>(core: Arc<Core<V>>) -> Result<C
     let closed = core.gate.close_all();
     let store = match &core.remote {
         None => None,
-        Some(remote) => Some(remote.clear().await),
+        Some(remote) => {
+            let unanswered = Unanswered::new(&core, None, closed);
+            let removed = remote.clear().await?;
+            core.pending.settle_everything(&before);
+            drop(unanswered.answered());
+            Some(removed)
+        }
     };
-    match &store {
-        Some(Err(_)) => core.pending.add_everything(),
-        _ => core.pending.settle_everything(&before),
-    }
-    drop(closed);
-    let store = store.transpose()?;
     Ok(Cleared { local, store })
 }
 
-/// The store answers again: what is pending is removed there, never re-played.
-/// It may take a newer value with it: a miss, nothing worse.
+/// The store answers again: leases go back, and what is pending is removed there,
+/// never re-played. It may take a newer value with it: a miss, nothing worse.
 pub(crate) async fn recover<V: Send + Sync + 'static>(core: &Arc<Core<V>>) {
+    for (key, token) in core.ghosts.take() {
+        release(core, &key, token).await;
+    }
     let unsettled = core.pending.unsettled();
     if unsettled.everything.is_some() {
-        if let Err(error) = clear_through(Arc::clone(core)).await {
-            tracing::debug!(cache = %core.name, %error, "recovery goes on later");
-        }
+        later(core, clear_through(Arc::clone(core)).await);
         return;
     }
     for (key, listing) in unsettled.keys {
         let removal = remove_through(Arc::clone(core), key, Some(listing));
-        if let Err(error) = removal.await {
-            tracing::debug!(cache = %core.name, %error, "recovery goes on later");
+        // One key that the store refuses must not keep the others waiting.
+        if later(core, removal.await) {
             return;
         }
     }
+}
+
+/// Whether the store is away again.
+fn later<V: Send + Sync + 'static, T>(core: &Core<V>, result: Result<T, Error>) -> bool {
+    let Err(error) = result else { return false };
+    tracing::debug!(cache = %core.name, %error, "recovery goes on later");
+    !error.is_refusal()
 }
 
 async fn on_own_task<V: Send + Sync + 'static, T: Send + 'static>(
@@ -277,5 +332,5 @@ async fn on_own_task<V: Send + Sync + 'static, T: Send + 'static>(
     task: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     let joined = core.tasks.spawn(task).await;
-    joined.unwrap_or_else(|_| Err(Error::panicked(verb, key)))
+    joined.unwrap_or_else(|_| Err(Error::write_lost(verb, key)))
 }

@@ -79,7 +79,7 @@ impl<V: Send + Sync + 'static> Local<V> {
         }
     }
 
-    pub(crate) fn remove(&self, key: &str) {
+    pub(crate) fn remove(&self, key: &str) -> Option<Arc<Record<V>>> {
         match self {
             Self::Moka(engine) => engine.remove(key),
             Self::Quick(engine) => engine.remove(key),

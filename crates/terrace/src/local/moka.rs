@@ -39,8 +39,8 @@ impl<V: Send + Sync + 'static> Moka<V> {
         self.0.insert(key, record);
     }
 
-    pub(super) fn remove(&self, key: &str) {
-        self.0.invalidate(key);
+    pub(super) fn remove(&self, key: &str) -> Option<Arc<Record<V>>> {
+        self.0.remove(key)
     }
 
     pub(super) fn clear(&self) {

@@ -66,12 +66,13 @@ impl<V: Send + Sync + 'static> Quick<V> {
         self.0.insert(key, record);
     }
 
-    pub(super) fn remove(&self, key: &str) {
+    pub(super) fn remove(&self, key: &str) -> Option<Arc<Record<V>>> {
         // Removing what is not resident would erase the engine's memory of a key
         // that it evicted, and with it half of the hit ratio: every write voids first.
-        if self.0.contains_key(key) {
-            self.0.remove(key);
+        if !self.0.contains_key(key) {
+            return None;
         }
+        self.0.remove(key).map(|(_, record)| record)
     }
 
     pub(super) fn clear(&self) {

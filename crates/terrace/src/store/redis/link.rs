@@ -28,6 +28,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(600);
 /// So many calls in a row without an answer, and the connection is replaced:
 /// nothing may be coming through it any more although TCP is up.
 const OVERDUE_IN_A_ROW: u32 = 3;
+/// A connection that is lost sooner counts as a failed attempt.
+const STEADY_AFTER: Duration = Duration::from_millis(500);
 /// A server that refuses us is named in the log this often at most.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
 
@@ -157,6 +159,24 @@ impl Inner {
         });
     }
 
+    /// Hands the connection out until it is lost. Whether it lived long enough to
+    /// be worth another attempt at once.
+    async fn hold(&self, live: Live) -> bool {
+        let serial = live.serial;
+        let mut lost = self.lost.subscribe();
+        self.overdue.store(0, Relaxed);
+        self.state.send_replace(State::Up(live));
+        let at_once = tokio::time::timeout(STEADY_AFTER, lost.wait_for(|lost| *lost >= serial));
+        if at_once.await.is_ok() {
+            return false;
+        }
+        tracing::info!(connection = serial, "redis is connected");
+        // The sender is our own, so that the wait ends with a loss only.
+        let _ = lost.wait_for(|lost| *lost >= serial).await;
+        tracing::warn!(connection = serial, "redis connection is lost");
+        true
+    }
+
     async fn connect(self: &Arc<Self>) -> Result<Live, RedisError> {
         let serial = self.serial.fetch_add(1, Relaxed) + 1;
         let weak = Arc::downgrade(self);
@@ -182,36 +202,56 @@ impl Inner {
 
 /// Keeps a connection for as long as the store lives.
 async fn maintain(inner: Arc<Inner>) {
-    let mut pause = FIRST_PAUSE;
-    let mut quiet_for = Duration::MAX;
-    let mut lost = inner.lost.subscribe();
+    let mut pause = Pause::default();
     loop {
-        match inner.connect().await {
+        let state = match inner.connect().await {
             Ok(live) => {
-                let serial = live.serial;
-                tracing::info!(connection = serial, "redis is connected");
-                inner.overdue.store(0, Relaxed);
-                inner.state.send_replace(State::Up(live));
-                (pause, quiet_for) = (FIRST_PAUSE, Duration::MAX);
-                if lost.wait_for(|lost| *lost >= serial).await.is_err() {
-                    return;
+                if inner.hold(live).await {
+                    pause = Pause::default();
+                    State::Connecting
+                } else {
+                    let cause = "each connection is lost at once";
+                    State::Down(Error::unavailable("connecting to redis", cause))
                 }
-                tracing::warn!(connection = serial, "redis connection is lost");
-                inner.state.send_replace(State::Connecting);
             }
-            Err(error) => {
-                let error = to_error("connecting to redis", error);
-                if quiet_for >= COMPLAINT_EVERY {
-                    tracing::warn!(%error, "redis is not connected");
-                    quiet_for = Duration::ZERO;
-                }
-                inner.state.send_replace(State::Down(error));
-                let jittered = pause.mul_f64(rand::random_range(0.8..1.2));
-                tokio::time::sleep(jittered).await;
-                quiet_for = quiet_for.saturating_add(jittered);
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
+            Err(error) => State::Down(to_error("connecting to redis", error)),
+        };
+        if let State::Down(error) = &state {
+            pause.complain(error);
         }
+        inner.state.send_replace(state);
+        pause.sleep().await;
+    }
+}
+
+/// The time between two attempts, growing, and when the log last heard of it.
+struct Pause {
+    next: Duration,
+    quiet_for: Duration,
+}
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self {
+            next: FIRST_PAUSE,
+            quiet_for: Duration::MAX,
+        }
+    }
+}
+
+impl Pause {
+    fn complain(&mut self, error: &Error) {
+        if self.quiet_for >= COMPLAINT_EVERY {
+            tracing::warn!(%error, "redis is not connected");
+            self.quiet_for = Duration::ZERO;
+        }
+    }
+
+    async fn sleep(&mut self) {
+        let jittered = self.next.mul_f64(rand::random_range(0.8..1.2));
+        tokio::time::sleep(jittered).await;
+        self.quiet_for = self.quiet_for.saturating_add(jittered);
+        self.next = (self.next * 2).min(LONGEST_PAUSE);
     }
 }
 

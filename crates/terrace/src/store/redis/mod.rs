@@ -151,11 +151,11 @@ impl RedisStore {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(pattern);
             scan.arg("COUNT").arg(SCAN_COUNT);
-            let scan = in_time(step, self.send(ATTEMPT, scan));
+            let scan = self.in_time(step, self.send(ATTEMPT, scan));
             let (next, keys): (u64, Vec<Vec<u8>>) = scan.await?;
             if !keys.is_empty() {
                 let removal = self.send::<u64>(ATTEMPT, remove(&keys));
-                in_time(step, removal).await?;
+                self.in_time(step, removal).await?;
                 removed += u64::try_from(keys.len()).unwrap_or(u64::MAX);
             }
             if next == 0 {
@@ -165,21 +165,23 @@ impl RedisStore {
         }
     }
 
+    async fn in_time<T>(
+        &self,
+        step: Duration,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::time::timeout(step, call).await.unwrap_or_else(|_| {
+            self.overdue();
+            Err(Error::store_timeout("scanning the namespace", step))
+        })
+    }
+
     /// The lease key that belongs to a value key of ours.
     fn lease_of_value(&self, value_key: &[u8]) -> Vec<u8> {
         let mut key = value_key.to_vec();
         key[self.namespace.len() + 1] = b'l';
         key
     }
-}
-
-async fn in_time<T>(
-    step: Duration,
-    call: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    tokio::time::timeout(step, call)
-        .await
-        .unwrap_or_else(|_| Err(Error::store_timeout("scanning the namespace", step)))
 }
 
 impl Store for RedisStore {

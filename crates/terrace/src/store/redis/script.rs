@@ -11,16 +11,16 @@ use crate::{
 };
 
 /// Value unless its token is refused; else the lease that is there; else a new one.
-/// A key of another type, or too short to be an envelope, counts as absent.
+/// A value of another type, or too short to be an envelope, counts as absent; so
+/// does a lease without an end, which nobody of ours has made.
 const LEASE: &str = r"
 local value = redis.pcall('GETRANGE', KEYS[1], 0, ARGV[4] - 1)
 if type(value) == 'string' and #value >= tonumber(ARGV[5])
    and (ARGV[3] == '' or string.sub(value, 9, 24) ~= ARGV[3]) then
   return {0, value, redis.call('PTTL', KEYS[1])}
 end
-if redis.call('EXISTS', KEYS[2]) == 1 then
-  return {1, '', redis.call('PTTL', KEYS[2])}
-end
+local left = redis.call('PTTL', KEYS[2])
+if left >= 0 then return {1, '', left} end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 redis.call('EXISTS', KEYS[2])
 return {2, '', 0}";
