@@ -243,6 +243,18 @@ async fn head_says_what_get_would() {
             .parse()
             .unwrap();
         assert!(length > 100, "{path}: {length}");
+        // The summary's GET takes a shorter way than its HEAD: both must say the same.
+        let get = rig.call("GET", path, &[]).await;
+        assert_eq!(get.status, head.status, "{path}");
+        for name in [
+            "content-type",
+            "cache-control",
+            "etag",
+            "x-cache",
+            "cache-status",
+        ] {
+            assert_eq!(get.header(name), head.header(name), "{path}: {name}");
+        }
     }
 }
 

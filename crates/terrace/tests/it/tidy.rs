@@ -11,6 +11,7 @@ const ROOMS: &[&[&str]] = &[
     &["cache", "builder"],
     &["read", "listen"],
     &["lead"],
+    &["lease"],
     &["write"],
     &["core"],
     &["flight", "gate", "pending", "trail", "remote"],
