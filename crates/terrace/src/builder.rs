@@ -36,6 +36,25 @@ type StoreParts<V> = (Arc<dyn Store>, Arc<dyn Codec<V>>);
 
 /// Collects the parts of a [`Cache`]. Nothing is checked before
 /// [`build`](Self::build), and everything is checked there.
+///
+/// ```
+/// use std::time::Duration;
+/// use terrace::{Cache, Clock, EntryOptions, Policy};
+///
+/// assert_eq!(Policy::default(), Policy::S3Fifo);
+/// let pages: Cache<String> = Cache::builder("pages")
+///     .policy(Policy::TinyLfu)
+///     .weighed_capacity(64 << 20, |key, page| (key.len() + page.len()) as u32)
+///     .local_ttl(Duration::from_secs(300))
+///     .defaults(EntryOptions::ttl(Duration::from_secs(60)))
+///     .store_timeout(Duration::from_millis(50))
+///     .schema(2)
+///     .max_value_bytes(256 << 10)
+///     .clock(Clock::default())
+///     .build()?;
+/// assert_eq!(pages.stats().capacity, 64 << 20);
+/// # Ok::<_, terrace::Error>(())
+/// ```
 #[must_use = "a builder does nothing until `build`"]
 pub struct Builder<V> {
     name: String,
