@@ -42,7 +42,7 @@ type StoreParts<V> = (Arc<dyn Store>, Arc<dyn Codec<V>>);
 /// use terrace::{Cache, Clock, EntryOptions, Policy};
 ///
 /// assert_eq!(Policy::default(), Policy::S3Fifo);
-/// let pages: Cache<String> = Cache::builder("pages")
+/// let pages = Cache::<String>::builder("pages")
 ///     .policy(Policy::TinyLfu)
 ///     .weighed_capacity(64 << 20, |key, page| (key.len() + page.len()) as u32)
 ///     .local_ttl(Duration::from_secs(300))
