@@ -14,28 +14,31 @@ const MAX_NAME_BYTES: usize = 32;
 /// A name has no colon, so [`full_key`](Self::full_key) maps no two slots to one text.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Slot {
-    cache: Arc<str>,
-    key: Arc<str>,
+    full_key: Arc<str>,
+    name_length: usize,
 }
 
 impl Slot {
-    pub(crate) fn new(cache: Arc<str>, key: Arc<str>) -> Self {
-        Self { cache, key }
+    pub(crate) fn new(cache: &str, key: &str) -> Self {
+        Self {
+            full_key: format!("{cache}:{key}").into(),
+            name_length: cache.len(),
+        }
     }
 
     /// The cache's name: 1 to 32 of `a-z 0-9 _ -`.
     pub fn cache(&self) -> &str {
-        &self.cache
+        &self.full_key[..self.name_length]
     }
 
     /// The user's key, 1 to 512 bytes.
     pub fn key(&self) -> &str {
-        &self.key
+        &self.full_key[self.name_length + 1..]
     }
 
     /// `cache:key`, the text that an envelope carries to prove whose it is.
-    pub fn full_key(&self) -> String {
-        format!("{}:{}", self.cache, self.key)
+    pub fn full_key(&self) -> &str {
+        &self.full_key
     }
 }
 

@@ -210,11 +210,10 @@ impl<V: Send + Sync + 'static> Remote<V> {
         token: Token,
     ) -> Result<Bytes, Error> {
         let slot = self.slot(key);
-        let full_key = slot.full_key();
         let write_body = |bytes: &mut Vec<u8>| {
             caught(|| self.parts.codec.encode(value, bytes)).unwrap_or_else(|| Err(PANICKED.into()))
         };
-        let sealed = envelope::seal(&full_key, self.shape, life, token, write_body)
+        let sealed = envelope::seal(slot.full_key(), self.shape, life, token, write_body)
             .map_err(|cause| Error::codec(format!("encoding {slot:?}"), cause))?;
         match sealed {
             Some(bytes) if bytes.len() <= self.limit() => Ok(bytes.into()),
@@ -249,7 +248,7 @@ impl<V: Send + Sync + 'static> Remote<V> {
     }
 
     fn slot(&self, key: &Arc<str>) -> Slot {
-        Slot::new(Arc::clone(&self.parts.cache), Arc::clone(key))
+        Slot::new(&self.parts.cache, key)
     }
 
     fn limit(&self) -> usize {
@@ -359,7 +358,7 @@ impl<V: Send + Sync + 'static> Remote<V> {
     }
 
     fn open(&self, slot: &Slot, stored: &Stored, sent: Moment) -> Result<Received<V>, Flaw> {
-        let envelope = envelope::open(&stored.bytes, &slot.full_key(), self.shape)?;
+        let envelope = envelope::open(&stored.bytes, slot.full_key(), self.shape)?;
         let remaining = stored.remaining.ok_or(Flaw::Damaged)?;
         let remaining = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
         let total = envelope.life.total();

@@ -108,7 +108,7 @@ impl MemoryStore {
         // The time under the lock: a value of the future would have too long a life.
         let mut places = self.places.lock();
         let now = self.clock.now();
-        let place = places.entry(slot.full_key()).or_default();
+        let place = places.entry(slot.full_key().to_owned()).or_default();
         place.value.take_if(|(_, end)| *end <= now);
         place.lease.take_if(|(_, end)| *end <= now);
         act(place, now)
