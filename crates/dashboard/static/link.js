@@ -39,7 +39,8 @@ export class Link extends EventTarget {
     this.#verdict = setTimeout(() => this.#lost(), PROBE_ANSWER_MS);
     socket.onopen = () => {
       clearTimeout(this.#verdict);
-      clearTimeout(this.#poll);
+      clearInterval(this.#poll);
+      this.#poll = 0;
       this.#failures = 0;
       this.#probe = setInterval(() => this.#ask(), PROBE_EVERY_MS);
       this.#become("live");
@@ -83,22 +84,22 @@ export class Link extends EventTarget {
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.open(), wait);
     this.#become(navigator.onLine === false ? "offline" : "reconnecting");
-    clearTimeout(this.#poll);
-    this.#poll = setTimeout(() => this.#pollOnce(), POLL_EVERY_MS);
+    // One poll for as long as the link is away: failed attempts come faster than it, and
+    // would put it off for ever if each armed it anew.
+    if (!this.#poll) this.#poll = setInterval(() => this.#pollOnce(), POLL_EVERY_MS);
   }
 
   async #pollOnce() {
     try {
       const answer = await fetch(this.#pollUrl, { signal: AbortSignal.timeout(PROBE_ANSWER_MS) });
-      if (answer.ok && this.state !== "live") {
-        const detail = { type: "poll", data: await answer.json() };
-        this.dispatchEvent(new CustomEvent("message", { detail }));
-      }
+      if (!answer.ok) return;
+      const detail = { type: "poll", data: await answer.json() };
+      // A link that came back meanwhile has brought a newer snapshot.
+      if (this.state === "live") return;
+      this.dispatchEvent(new CustomEvent("message", { detail }));
     } catch {
       // The state already says that there is no link.
     }
-    clearTimeout(this.#poll);
-    if (this.state !== "live") this.#poll = setTimeout(() => this.#pollOnce(), POLL_EVERY_MS);
   }
 
   #close() {
