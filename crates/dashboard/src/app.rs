@@ -21,7 +21,7 @@ use crate::market::service::{DataService, ServiceError};
 #[non_exhaustive]
 pub enum BuildError {
     /// The address cannot be listened on.
-    #[error("PORT: listening on {address}: {source}")]
+    #[error("listening on {address}: {source}")]
     Listen {
         /// What HOST and PORT said.
         address: SocketAddr,

@@ -26,9 +26,10 @@ pub struct Config {
     pub redis_url: Option<RedisUrl>,
     /// REDIS_NAMESPACE: the prefix of every key; `dashboard` by default.
     pub redis_namespace: String,
-    /// DATA_DIR: where embedded files lie; `./data` by default.
+    /// DATA_DIR: where embedded files will lie; `./data` by default. Nothing is kept there yet.
     pub data_dir: PathBuf,
-    /// CACHE_L1_CAPACITY: entries over all caches; 2000 by default.
+    /// CACHE_L1_CAPACITY: entries over all caches; 2000 by default, and at least one for each of
+    /// the three.
     pub l1_capacity: u64,
     /// CACHE_L1_TTL_SECONDS: longest stay in L1; 300 s by default.
     pub l1_ttl: Duration,
@@ -98,7 +99,7 @@ impl Config {
             redis_url: settings.redis_url()?,
             redis_namespace: settings.namespace("REDIS_NAMESPACE", "dashboard")?,
             data_dir: settings.path("DATA_DIR", "./data")?,
-            l1_capacity: settings.count("CACHE_L1_CAPACITY", 2_000, 1..=100_000_000)?,
+            l1_capacity: settings.count("CACHE_L1_CAPACITY", 2_000, 3..=100_000_000)?,
             l1_ttl: settings.seconds("CACHE_L1_TTL_SECONDS", 300)?,
             l2_ttl: settings.seconds("CACHE_L2_TTL_SECONDS", 3_600)?,
             l1_policy: settings.policy("CACHE_L1_POLICY")?,
@@ -158,7 +159,10 @@ impl Config {
             ("PORT", self.port.to_string()),
             ("REDIS_URL", hidden(self.redis_url.is_some())),
             ("REDIS_NAMESPACE", self.redis_namespace.clone()),
-            ("DATA_DIR", self.data_dir.display().to_string()),
+            (
+                "DATA_DIR",
+                format!("{} (nothing is kept there yet)", self.data_dir.display()),
+            ),
             ("CACHE_L1_CAPACITY", self.l1_capacity.to_string()),
             ("CACHE_L1_TTL_SECONDS", seconds(self.l1_ttl)),
             ("CACHE_L2_TTL_SECONDS", seconds(self.l2_ttl)),

@@ -89,18 +89,23 @@ async fn demo(config: Config) -> Result<(), Box<dyn Error>> {
 
 /// Builds the application; an address that cannot be listened on is a bad setting.
 async fn build(config: Config) -> Result<Application, Box<dyn Error>> {
+    const FREE: &str = "a port that is free on this machine; 0 picks one";
+    const OWN: &str = "an address of this machine, such as 127.0.0.1 or 0.0.0.0";
     let port = config.port;
     match Application::build(config).await {
         Ok(application) => Ok(application),
         Err(BuildError::Listen { address, source }) => {
-            let (setting, held) = match source.kind() {
-                io::ErrorKind::AddrNotAvailable => ("HOST", address.ip().to_string()),
-                _ => ("PORT", port.to_string()),
+            // These two speak of the port; every other error is one of the address.
+            let (setting, held, takes) = match source.kind() {
+                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => {
+                    ("PORT", port.to_string(), FREE)
+                }
+                _ => ("HOST", address.ip().to_string(), OWN),
             };
             Err(Box::new(BadSetting {
                 setting: setting.to_owned(),
                 held: format!("{held:?} ({source})"),
-                takes: "an address that is free on this machine; PORT=0 picks a port".to_owned(),
+                takes: takes.to_owned(),
             }))
         }
         Err(error) => Err(Box::new(error)),

@@ -1,7 +1,12 @@
 //! What a single setting may hold, and the one line that is said when it holds something else.
 
 use std::{
-    ffi::OsString, fmt, fs, net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration,
+    ffi::OsString,
+    fmt, fs,
+    net::IpAddr,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use reqwest::Url;
@@ -261,15 +266,7 @@ impl<'a> Settings<'a> {
 
     pub(crate) fn base_url(&self, name: &str, default: &str) -> Result<BaseUrl, BadSetting> {
         let text = self.text(name)?.unwrap_or_else(|| default.to_owned());
-        BaseUrl::parse(&text).map_err(|takes| {
-            // An address with credentials must not reach a terminal or a log.
-            let shown = if text.contains('@') {
-                "(an address with credentials)"
-            } else {
-                &text
-            };
-            bad(name, shown, takes)
-        })
+        BaseUrl::parse(&text).map_err(|takes| bad_address(name, &text, takes))
     }
 
     pub(crate) fn origins(&self, name: &str) -> Result<Vec<String>, BadSetting> {
@@ -282,8 +279,10 @@ impl<'a> Settings<'a> {
                 Url::parse(origin)
                     .ok()
                     .filter(|url| matches!(url.scheme(), "http" | "https") && url.path() == "/")
+                    // What an origin never has would be dropped unsaid, not allowed.
+                    .filter(|_| !origin.contains(MAY_HOLD_A_SECRET))
                     .map(|url| url.origin().ascii_serialization())
-                    .ok_or_else(|| bad(name, part, "a list of scheme://host[:port]"))
+                    .ok_or_else(|| bad_address(name, part, "a list of scheme://host[:port]"))
             })
             .collect()
     }
@@ -337,8 +336,15 @@ impl<'a> Settings<'a> {
             )),
             (Some(text), None) => Ok(Some((name.to_owned(), text.into()))),
             (None, Some(path)) => {
-                let content = fs::read_to_string(&path)
-                    .map_err(|_| bad(&file_name, &path, "the path of a readable text file"))?;
+                let content = fs::read_to_string(&path).map_err(|_| {
+                    const TAKES: &str = "the path of a readable text file";
+                    // What names no file is often the secret itself, put in the wrong place.
+                    if Path::new(&path).exists() {
+                        bad(&file_name, &path, TAKES)
+                    } else {
+                        bad_secret(&file_name, "a path that cannot be read (hidden)", TAKES)
+                    }
+                })?;
                 let text = content.trim_end_matches(['\r', '\n']);
                 if text.is_empty() {
                     return Err(bad(&file_name, &path, "a file that is not empty"));
@@ -369,6 +375,17 @@ impl<'a> Settings<'a> {
             Some(Err(_)) => Err(bad_secret(name, "what it holds", "UTF-8")),
         }
     }
+}
+
+/// Credentials, a query and a fragment: parts of an address that no terminal or log may show.
+const MAY_HOLD_A_SECRET: [char; 3] = ['@', '?', '#'];
+
+fn bad_address(setting: &str, held: &str, takes: &str) -> BadSetting {
+    if held.contains(MAY_HOLD_A_SECRET) {
+        let hidden = "an address with credentials, a query or a fragment (hidden)";
+        return bad_secret(setting, hidden, takes);
+    }
+    bad(setting, held, takes)
 }
 
 fn bad(setting: &str, held: &str, takes: &str) -> BadSetting {

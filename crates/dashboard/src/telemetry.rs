@@ -15,7 +15,9 @@ use crate::setting::LogFormat;
 /// in a regular expression engine, some 20 s of a cold build. A bare word must be a level, or a
 /// slip of the pen (`inof`) would be a target's name and silence everything else.
 pub fn parse_filter(text: &str) -> Option<Targets> {
-    let is_sound = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    let is_span = |part: &str| part.contains(['[', ']', '{', '}']);
+    let is_level = |part: &str| part.trim().parse::<LevelFilter>().is_ok();
+    let is_sound = |part: &str| !is_span(part) && (part.contains('=') || is_level(part));
     text.split(',')
         .all(is_sound)
         .then(|| text.parse().ok())

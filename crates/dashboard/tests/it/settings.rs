@@ -60,7 +60,7 @@ fn a_bad_value_is_told_in_one_line_with_its_setting_and_what_it_takes() {
         ("HOST", "nowhere"),
         ("PORT", "65536"),
         ("PORT", "-1"),
-        ("CACHE_L1_CAPACITY", "0"),
+        ("CACHE_L1_CAPACITY", "2"),
         ("CACHE_L1_CAPACITY", "100000001"),
         ("CACHE_L1_POLICY", "fifo"),
         ("DASHBOARD_TTL_SECONDS", "0"),
@@ -77,8 +77,13 @@ fn a_bad_value_is_told_in_one_line_with_its_setting_and_what_it_takes() {
         ("COINGECKO_BASE_URL", "https://host/?key=1"),
         ("FNG_BASE_URL", "host"),
         ("ALLOWED_ORIGINS", "example.org"),
+        ("ALLOWED_ORIGINS", "http://u:p@a"),
+        ("ALLOWED_ORIGINS", "http://a?x=1"),
+        ("ALLOWED_ORIGINS", "http://a#f"),
         ("LOG_FORMAT", "xml"),
         ("RUST_LOG", "loud"),
+        ("RUST_LOG", "info,[span]=debug"),
+        ("RUST_LOG", "dashboard[span{field=1}]=debug"),
         ("WS_MAX_CLIENTS", "0"),
         ("PORT", "8080\nsecond line"),
     ] {
@@ -98,6 +103,14 @@ fn a_bad_secret_is_never_shown() {
         ("REDIS_URL", "http://user:hunter2@host"),
         ("REDIS_URL", "redis://"),
         ("BINANCE_BASE_URL", "https://user:hunter2@host"),
+        ("COINGECKO_BASE_URL", "https://host/?key=hunter2"),
+        ("FNG_BASE_URL", "host#hunter2"),
+        ("ALLOWED_ORIGINS", "https://user:hunter2@host"),
+        ("REDIS_URL_FILE", "redis://:hunter2@h:6379"),
+        (
+            "ADMIN_TOKEN_FILE",
+            "0123456789abcdef-hunter2-0123456789abcdef",
+        ),
     ] {
         let told = read(&[(name, value)])
             .expect_err("it is refused")
@@ -136,6 +149,30 @@ fn a_secret_can_come_from_a_file_and_not_from_two_places() {
     fs::remove_file(&path).expect("the file is removed");
     let gone = read(&[("ADMIN_TOKEN_FILE", text)]).expect_err("the file is gone");
     assert_eq!(gone.setting, "ADMIN_TOKEN_FILE");
+    assert!(gone.held.contains("hidden"), "{}", gone.held);
+    // What exists is a path and no secret: saying which one helps.
+    let folder = read(&[("ADMIN_TOKEN_FILE", "/")]).expect_err("a folder is no file");
+    assert_eq!(folder.held, "\"/\"");
+}
+
+/// What README.md says of the settings is checked by name and by default.
+#[test]
+fn the_readme_names_every_setting_and_its_default() {
+    let readme = include_str!("../../../../README.md");
+    let row = |name: &str| {
+        readme
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{name}` |")))
+    };
+    let shown = Config::defaults().describe();
+    for line in shown.lines() {
+        let (name, value) = line.split_once('=').expect("NAME=value");
+        let row = row(name).unwrap_or_else(|| panic!("README.md has no row for {name}"));
+        let value = value.split(" (").next().expect("a first part");
+        let default = if value.is_empty() { "none" } else { value };
+        let default = default.replace("not set", "none");
+        assert!(row.contains(&default), "{row} does not say {default}");
+    }
 }
 
 #[test]
