@@ -61,8 +61,8 @@ Simulated market data, made up in this process. Nothing here is a real price.
   Simulator    {control}
 
 Off in the demo, and how to turn it on:
-  live prices   run `dashboard serve` (no key is needed)
-  Redis         run `dashboard serve` with REDIS_URL=redis://127.0.0.1:6379
+  live prices   run `cargo run --release -- serve` (no key is needed)
+  Redis         run `cargo run --release -- serve` with REDIS_URL=redis://127.0.0.1:6379
   your token    set ADMIN_TOKEN, at least 32 characters
 
 Press Ctrl-C to stop.",

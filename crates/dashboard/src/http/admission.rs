@@ -36,7 +36,7 @@ pub(crate) enum Full {
 }
 
 impl Admission {
-    /// Places for `max_clients`, of which one address may have `max_per_address`; 0 there means any number.
+    /// Places for `max_clients`, of which one address may have `max_per_address`.
     pub(crate) fn new(max_clients: usize, max_per_address: usize) -> Self {
         Self {
             max_clients,
@@ -55,7 +55,7 @@ impl Admission {
             return Err(Full::House);
         }
         let here = seated.by_address.get(&address).copied().unwrap_or(0);
-        if self.max_per_address != 0 && here >= self.max_per_address {
+        if here >= self.max_per_address {
             return Err(Full::Address);
         }
         seated.all += 1;
