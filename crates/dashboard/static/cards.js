@@ -68,5 +68,5 @@ function paintDominance({ btc_market_cap_percentage: btc, eth_market_cap_percent
 /** One sentence for those who listen instead of looking. */
 export function sentence(summary) {
   const { btc_price_usd: price, btc_change_24h: change } = summary;
-  return `Bitcoin ${format.price(price)}, ${format.percent(change)} in 24 hours`;
+  return `Bitcoin ${format.price(price)} USDT, ${format.percent(change)} in 24 hours`;
 }

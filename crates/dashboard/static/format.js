@@ -17,17 +17,20 @@ const grouped = (value, digits) =>
 
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
-/** Below one, four significant digits: two decimals would show 0.00. */
+/**
+ * Without a sign: prices are in USDT, which is not the dollar. Below one, four
+ * significant digits: two decimals would show 0.00.
+ */
 export function price(value) {
   if (!isNumber(value)) return NOTHING;
-  if (value >= 10) return `$${grouped(value, 2)}`;
-  if (value >= 1) return `$${grouped(value, 4)}`;
-  if (value <= 0) return `$${grouped(value, 2)}`;
+  if (value >= 10) return grouped(value, 2);
+  if (value >= 1) return grouped(value, 4);
+  if (value <= 0) return grouped(value, 2);
   const digits = Math.min(12, 3 - Math.floor(Math.log10(value)));
-  return `$${value.toFixed(digits)}`;
+  return value.toFixed(digits);
 }
 
-/** $3.33 T: three or four digits and a unit. */
+/** US dollars, in three or four digits and a unit: $3.33 T. */
 export function compact(value) {
   if (!isNumber(value)) return NOTHING;
   const [size, unit] = UNITS.find(([least]) => Math.abs(value) >= least * 0.9995) ?? [1, ""];

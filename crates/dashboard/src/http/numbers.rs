@@ -7,21 +7,22 @@ const MINUS: char = '\u{2212}';
 /// What stands where there is no figure.
 pub(crate) const NOTHING: &str = "\u{2013}";
 
-/// Below one, four significant digits: two decimals would show 0.00.
+/// Without a sign: prices are in USDT, which is not the dollar. Below one, four
+/// significant digits: two decimals would show 0.00.
 pub(crate) fn price(value: f64) -> String {
     if value >= 10.0 || value <= 0.0 {
-        return format!("${}", grouped(value, 2));
+        return grouped(value, 2);
     }
     if value >= 1.0 {
-        return format!("${}", grouped(value, 4));
+        return grouped(value, 4);
     }
     // Finite and in (0, 1): the logarithm is negative and small.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let digits = (3.0 - value.log10().floor()).clamp(4.0, 12.0) as usize;
-    format!("${value:.digits$}")
+    format!("{value:.digits$}")
 }
 
-/// Three or four digits and a unit: $3.33 T.
+/// US dollars, in three or four digits and a unit: $3.33 T.
 pub(crate) fn compact(value: f64) -> String {
     const UNITS: [(f64, &str); 4] = [(1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")];
     // A value that rounds up to the next unit is written in it: 1.00 T, not 1,000.0 B.
@@ -119,13 +120,13 @@ mod tests {
     #[test]
     fn a_small_price_keeps_four_significant_digits() {
         let table = [
-            (64_231.123_4, "$64,231.12"),
-            (1_234_567.0, "$1,234,567.00"),
-            (142.5, "$142.50"),
-            (2.431_27, "$2.4313"),
-            (0.5213, "$0.5213"),
-            (0.052134, "$0.05213"),
-            (0.000_012_34, "$0.00001234"),
+            (64_231.123_4, "64,231.12"),
+            (1_234_567.0, "1,234,567.00"),
+            (142.5, "142.50"),
+            (2.431_27, "2.4313"),
+            (0.5213, "0.5213"),
+            (0.052134, "0.05213"),
+            (0.000_012_34, "0.00001234"),
         ];
         for (value, text) in table {
             assert_eq!(price(value), text);
