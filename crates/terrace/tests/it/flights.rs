@@ -1,12 +1,13 @@
 //! At most one load for a key: whoever comes, goes, panics, hangs or asks itself.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use terrace::{BoxError, Cache, EntryOptions, Error, Source, testing::MemoryStore};
-use tokio::task::JoinSet;
+use tokio::{runtime::Runtime, task::JoinSet};
 
-use crate::rig::{
-    Latch, Origin, PATIENCE, POLICIES, eventually, in_time, millis, numbers, seconds, ttl,
+use crate::{
+    rig::{Latch, Origin, PATIENCE, POLICIES, eventually, in_time, millis, numbers, seconds, ttl},
+    staged::{Fate, Staged, Verb},
 };
 
 pub(crate) async fn joined(cache: &Cache<u64>, count: u64) {
@@ -283,40 +284,33 @@ async fn callers_in_two_processes_cause_one_load() {
     assert_eq!((origin.loads(), latch.arrived()), (1, 1));
 }
 
-#[tokio::test]
-async fn a_process_that_dies_with_the_lease_holds_the_others_up_for_its_hold_at_most() {
+#[test]
+fn a_process_that_dies_with_the_lease_holds_the_others_up_for_its_hold_at_most() {
     let memory = MemoryStore::new();
-    let process = || {
+    let process = |store: Staged| {
         let options: EntryOptions = ttl(60).load_timeout(millis(100));
-        numbers()
-            .defaults(options)
-            .store(memory.sibling())
-            .build()
-            .unwrap()
+        numbers().defaults(options).store(store).build().unwrap()
     };
-    let (dies, lives) = (process(), process());
-    let latch = Latch::closed();
-    let (origin, never) = (Origin::at(7), latch.clone());
-    let dying = tokio::spawn({
-        let (dies, load) = (dies.clone(), origin.held_load(&never));
-        async move { dies.get_or_load("k", || load).await }
+    let (doomed, living) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    // The dead give nothing back.
+    let stage = Staged::over(&memory);
+    stage.decide(Verb::Release, Fate::Unreachable);
+    let (origin, latch) = (Origin::at(7), Latch::closed());
+    doomed.block_on(async {
+        let (dies, load) = (process(stage), origin.held_load(&latch));
+        tokio::spawn(async move { dies.get_or_load("k", || load).await });
+        latch.reached().await;
     });
-    latch.reached().await;
-    dies.close().await;
-    assert!(dying.await.unwrap().unwrap_err().is_closed());
+    doomed.shutdown_background();
 
-    let start = Instant::now();
-    let answer = in_time(
-        "the other process",
-        lives.get_or_load("k", || origin.load()),
-    )
-    .await;
-    assert_eq!(*answer.unwrap(), 7);
-    // The hold is the load's deadline and a second.
-    assert!(
-        start.elapsed() < Duration::from_millis(1_100) + seconds(1),
-        "{:?}",
-        start.elapsed()
-    );
-    assert_eq!(lives.stats().lease_waits, 1);
+    living.block_on(async {
+        let lives = process(Staged::over(&memory));
+        let start = Instant::now();
+        let read = lives.get_or_load("k", || origin.load());
+        assert_eq!(*in_time("the other process", read).await.unwrap(), 7);
+        // The hold is the load's deadline and a second.
+        let took = start.elapsed();
+        assert!(took < millis(1_100) + seconds(1), "{took:?}");
+        assert_eq!(lives.stats().lease_waits, 1);
+    });
 }

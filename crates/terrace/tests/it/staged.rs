@@ -30,6 +30,10 @@ pub(crate) enum Verb {
 pub(crate) enum Fate {
     /// The store answers with a refusal; nothing is done.
     Refused,
+    /// The same, for this key alone.
+    RefusedFor(&'static str),
+    /// The store's own code is broken; nothing is done.
+    Panics,
     /// The store cannot be asked; nothing is done.
     Unreachable,
     /// It is done, and the answer is lost.
@@ -45,6 +49,8 @@ pub(crate) struct Staged {
     inner: MemoryStore,
     fates: Arc<Mutex<HashMap<Verb, Fate>>>,
     calls: Arc<Mutex<HashMap<Verb, u64>>>,
+    /// The last slot that was asked for, as it prints itself.
+    printed: Arc<Mutex<String>>,
 }
 
 impl Staged {
@@ -53,6 +59,7 @@ impl Staged {
             inner: inner.sibling(),
             fates: Arc::default(),
             calls: Arc::default(),
+            printed: Arc::default(),
         }
     }
 
@@ -79,6 +86,25 @@ impl Staged {
         self.calls.lock().unwrap().get(&verb).copied().unwrap_or(0)
     }
 
+    pub(crate) fn printed(&self) -> String {
+        self.printed.lock().unwrap().clone()
+    }
+
+    /// Stages a call about one slot.
+    fn about<'a, T: Send + 'a>(
+        &'a self,
+        slot: &'a Slot,
+        verb: Verb,
+        call: impl FnOnce() -> StoreFuture<'a, T> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        *self.printed.lock().unwrap() = format!("{slot:?}");
+        let spared = |fate: &Fate| matches!(fate, Fate::RefusedFor(key) if *key != slot.key());
+        if self.fates.lock().unwrap().get(&verb).is_some_and(spared) {
+            return call();
+        }
+        self.stage(verb, call)
+    }
+
     fn stage<'a, T: Send + 'a>(
         &'a self,
         verb: Verb,
@@ -89,7 +115,10 @@ impl Staged {
             let fate = self.fates.lock().unwrap().get(&verb).cloned();
             match fate {
                 None => call().await,
-                Some(Fate::Refused) => Err(Error::rejected("staging", "not today")),
+                Some(Fate::Panics) => panic!("the store is broken"),
+                Some(Fate::Refused | Fate::RefusedFor(_)) => {
+                    Err(Error::rejected("staging", "not today"))
+                }
                 Some(Fate::Unreachable) => Err(Error::unavailable("staging", "nobody there")),
                 Some(Fate::Unanswered) => {
                     call().await?;
@@ -115,11 +144,11 @@ impl Store for Staged {
     }
 
     fn get<'a>(&'a self, slot: &'a Slot, limit: usize) -> StoreFuture<'a, Option<Stored>> {
-        self.stage(Verb::Get, move || self.inner.get(slot, limit))
+        self.about(slot, Verb::Get, move || self.inner.get(slot, limit))
     }
 
     fn lease<'a>(&'a self, slot: &'a Slot, request: LeaseRequest) -> StoreFuture<'a, Lease> {
-        self.stage(Verb::Lease, move || self.inner.lease(slot, request))
+        self.about(slot, Verb::Lease, move || self.inner.lease(slot, request))
     }
 
     fn force<'a>(
@@ -128,19 +157,21 @@ impl Store for Staged {
         token: Token,
         hold: Duration,
     ) -> StoreFuture<'a, Option<Token>> {
-        self.stage(Verb::Force, move || self.inner.force(slot, token, hold))
+        self.about(slot, Verb::Force, move || {
+            self.inner.force(slot, token, hold)
+        })
     }
 
     fn fill<'a>(&'a self, slot: &'a Slot, fill: Fill) -> StoreFuture<'a, FillOutcome> {
-        self.stage(Verb::Fill, move || self.inner.fill(slot, fill))
+        self.about(slot, Verb::Fill, move || self.inner.fill(slot, fill))
     }
 
     fn release<'a>(&'a self, slot: &'a Slot, token: Token) -> StoreFuture<'a, ()> {
-        self.stage(Verb::Release, move || self.inner.release(slot, token))
+        self.about(slot, Verb::Release, move || self.inner.release(slot, token))
     }
 
     fn remove<'a>(&'a self, slot: &'a Slot) -> StoreFuture<'a, ()> {
-        self.stage(Verb::Remove, move || self.inner.remove(slot))
+        self.about(slot, Verb::Remove, move || self.inner.remove(slot))
     }
 
     fn clear<'a>(&'a self, cache: &'a str, step: Duration) -> StoreFuture<'a, u64> {
