@@ -14,6 +14,7 @@ mod bad_input;
 mod degraded;
 mod faults;
 mod flights;
+mod foreign_code;
 mod leases;
 mod lives;
 mod model;
