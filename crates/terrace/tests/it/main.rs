@@ -27,3 +27,4 @@ mod refreshes;
 mod tidy;
 mod transports;
 mod two_processes;
+mod windows;
