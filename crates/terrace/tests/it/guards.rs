@@ -1,0 +1,91 @@
+//! The gate: what closes and opens a key's stripe while others pass.
+
+use std::sync::{
+    Barrier,
+    atomic::{AtomicU64, Ordering::SeqCst},
+};
+
+use terrace::{BoxError, Written};
+
+use crate::{
+    pending::set,
+    rig::{Latch, PATIENCE, eventually, in_time, numbers},
+    staged::{Fate, Verb},
+};
+
+const ROUNDS: u64 = 20_000;
+const WRITERS: u64 = 3;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_sets_that_meet_in_a_cache_without_a_store_one_is_kept() {
+    let cache = numbers().build().unwrap();
+    let runtime = tokio::runtime::Handle::current();
+    let (barrier, lost) = (Barrier::new(WRITERS as usize), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let (cache, runtime, barrier, lost) = (&cache, &runtime, &barrier, &lost);
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    barrier.wait();
+                    let value = round * WRITERS + writer;
+                    let written = runtime.block_on(cache.set("k", value));
+                    assert_eq!(written.unwrap(), Written::Stored);
+                    if barrier.wait().is_leader() {
+                        let of_round = |value: u64| value / WRITERS == round;
+                        let kept = cache.peek("k").is_some_and(|entry| of_round(*entry));
+                        lost.fetch_add(u64::from(!kept), SeqCst);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(lost.load(SeqCst), 0, "of {ROUNDS} rounds");
+}
+
+/// Protocol C4: the end of a write ends a generation too. Who took his ticket
+/// while the write was under way may have read what it removed.
+#[tokio::test]
+async fn a_stirred_stripe_is_emptied_when_the_write_ends() {
+    let it = set();
+    it.here.set("k", 1).await.unwrap();
+    // A refresh that will fail holds the lease.
+    let failing = Latch::closed();
+    let refresh = tokio::spawn({
+        let (here, latch) = (it.here.clone(), failing.clone());
+        let load = async move {
+            latch.pass().await;
+            Err::<u64, BoxError>("sulking".into())
+        };
+        async move { here.refresh("k", || load).await.map(drop) }
+    });
+    failing.reached().await;
+    let removal = Latch::closed();
+    it.stage.decide(Verb::Remove, Fate::Late(removal.clone()));
+    let remove = tokio::spawn({
+        let here = it.here.clone();
+        async move { here.remove("k").await }
+    });
+    removal.reached().await;
+    // Its release stirs the stripe while the write keeps it closed.
+    failing.open();
+    let _ = in_time("the refresh", refresh).await.unwrap();
+    let released = || it.stage.calls(Verb::Release) > 0;
+    eventually("the lease is given back", PATIENCE, released).await;
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    let answer = Latch::closed();
+    it.stage.decide(Verb::Get, Fate::Held(answer.clone()));
+    let overlapping = tokio::spawn({
+        let here = it.here.clone();
+        async move { here.get("k").await.unwrap().map(|entry| *entry) }
+    });
+    answer.reached().await;
+    removal.open();
+    in_time("the removal", remove).await.unwrap().unwrap();
+    it.stage.relent(Verb::Get);
+    answer.open();
+    assert_eq!(overlapping.await.unwrap(), Some(1), "it overlaps the write");
+    assert!(it.here.peek("k").is_none(), "the old value was let in");
+    assert!(it.here.get("k").await.unwrap().is_none());
+}

@@ -1,0 +1,80 @@
+//! Finding back to the store: without storms, and whatever one key does.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::watch,
+    time::timeout,
+};
+
+use terrace::RedisStore;
+
+use crate::{
+    pending::set,
+    rig::{eventually, numbers, seconds},
+    staged::{Fate, Verb},
+};
+
+const LOOK_FOR: Duration = Duration::from_secs(3);
+const MOST_CONNECTIONS: u64 = 15;
+
+/// Answers the greeting of every connection and hangs up; counts them.
+async fn hang_up(listener: TcpListener, count: watch::Sender<u64>) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        count.send_modify(|count| *count += 1);
+        tokio::spawn(async move {
+            let mut bytes = [0; 4_096];
+            let length = stream.read(&mut bytes).await.unwrap_or(0);
+            let text = String::from_utf8_lossy(&bytes[..length]).to_uppercase();
+            let mut reply = String::new();
+            if text.contains("HELLO") {
+                reply += "%1\r\n+proto\r\n:3\r\n";
+            }
+            reply += &"+OK\r\n".repeat(text.matches("SETINFO").count());
+            let _ = stream.write_all(reply.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_greets_and_hangs_up_is_not_stormed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, mut count) = watch::channel(0);
+    let server = tokio::spawn(hang_up(listener, sender));
+    let store = RedisStore::connect(&format!("redis://127.0.0.1:{port}")).unwrap();
+    let cache = numbers().store(store).build().unwrap();
+    let came = count.wait_for(|count| *count > 0);
+    timeout(seconds(5), came)
+        .await
+        .expect("it connects")
+        .unwrap();
+    let too_many = count.wait_for(|count| *count > MOST_CONNECTIONS);
+    let stormed = timeout(LOOK_FOR, too_many).await.is_ok();
+    let count = *count.borrow();
+    eprintln!("greeted and hung up: {count} connections within {LOOK_FOR:?}");
+    assert!(!stormed, "{count} connections");
+    drop(cache);
+    server.abort();
+}
+
+#[tokio::test]
+async fn a_key_that_is_always_refused_keeps_no_other_from_being_settled() {
+    let it = set();
+    it.stage.decide(Verb::Remove, Fate::Refused);
+    for number in 0..50 {
+        let key = format!("k{number}");
+        assert!(it.here.remove(key).await.unwrap_err().is_store());
+    }
+    assert!(it.here.remove("bad").await.unwrap_err().is_store());
+    assert_eq!(it.here.stats().pending, 51);
+    it.stage.decide(Verb::Remove, Fate::RefusedFor("bad"));
+    let one_left = || it.here.stats().pending == 1;
+    eventually("the others are settled", seconds(5), one_left).await;
+    assert!(it.here.remove("bad").await.unwrap_err().is_store());
+    it.stage.relent(Verb::Remove);
+    it.settled().await;
+}
