@@ -1,15 +1,8 @@
 //! Redis frozen, killed, absent: reads go on, bounded; what failed is settled later.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use terrace::{BoxError, Cache, Policy, Source};
-use tokio::task::JoinSet;
 
 use crate::{
     redis_server::RedisServer,
@@ -20,123 +13,13 @@ use crate::{
 };
 
 /// The promise is 110 ms on an idle machine; this one may be busy.
-const WORST_ADDED: Duration = Duration::from_millis(300);
+pub(crate) const WORST_ADDED: Duration = Duration::from_millis(300);
 /// The promise is 2 s; polling and a busy machine get half a second.
-const USED_AGAIN: Duration = Duration::from_millis(2_500);
+pub(crate) const USED_AGAIN: Duration = Duration::from_millis(2_500);
 
-fn used(cache: &Cache<u64>) -> bool {
+pub(crate) fn used(cache: &Cache<u64>) -> bool {
     let store = cache.stats().store.expect("it has a store");
     store.healthy && !store.breaker_open
-}
-
-/// Readers of hot and of cold keys, until they are told to stop.
-#[derive(Default)]
-struct Load {
-    stop: AtomicBool,
-    cold: AtomicU64,
-    reads: AtomicU64,
-    /// Slowest read of a hot and of a cold key, in microseconds.
-    slowest_hit: AtomicU64,
-    slowest_miss: AtomicU64,
-}
-
-impl Load {
-    fn start(cache: &Cache<u64>) -> (Arc<Self>, JoinSet<()>) {
-        let (load, mut tasks) = (Arc::new(Self::default()), JoinSet::new());
-        for _ in 0..4 {
-            let (load, cache) = (Arc::clone(&load), cache.clone());
-            tasks.spawn(async move {
-                while !load.stop.load(SeqCst) {
-                    load.read(&cache, "hot", &load.slowest_hit).await;
-                    let cold = format!("cold {}", load.cold.fetch_add(1, SeqCst));
-                    load.read(&cache, &cold, &load.slowest_miss).await;
-                    tokio::time::sleep(millis(1)).await;
-                }
-            });
-        }
-        (load, tasks)
-    }
-
-    async fn read(&self, cache: &Cache<u64>, key: &str, slowest: &AtomicU64) {
-        let start = Instant::now();
-        let answer = cache
-            .get_or_load(key, || async { Ok::<_, BoxError>(7) })
-            .await;
-        let took = u64::try_from(start.elapsed().as_micros()).unwrap();
-        assert_eq!(*answer.expect("no read fails"), 7);
-        slowest.fetch_max(took, SeqCst);
-        self.reads.fetch_add(1, SeqCst);
-    }
-
-    /// The slowest hit and miss since the last call.
-    fn slowest(&self) -> (Duration, Duration) {
-        let taken = |slot: &AtomicU64| Duration::from_micros(slot.swap(0, SeqCst));
-        (taken(&self.slowest_hit), taken(&self.slowest_miss))
-    }
-
-    async fn end(&self, mut tasks: JoinSet<()>) {
-        self.stop.store(true, SeqCst);
-        while let Some(ended) = in_time("a reader", tasks.join_next()).await {
-            ended.expect("no reader failed");
-        }
-    }
-}
-
-/// The same for every way to lose Redis: `lose` it under load, then `regain` it.
-async fn reads_survive(
-    name: &str,
-    mut server: RedisServer,
-    lose: impl FnOnce(&mut RedisServer),
-    regain: impl FnOnce(&mut RedisServer),
-) {
-    let cache = process_on(&server);
-    healthy(&cache).await;
-    cache.set("hot", 7).await.unwrap();
-    let (load, tasks) = Load::start(&cache);
-    let warm = || load.reads.load(SeqCst) > 100;
-    eventually("the readers are under way", PATIENCE, warm).await;
-    let (hit, miss) = load.slowest();
-    eprintln!("{name}, before: slowest hit {hit:?}, miss {miss:?}");
-
-    lose(&mut server);
-    let open = || cache.stats().store.is_some_and(|store| store.breaker_open);
-    let took = eventually("the breaker opens", PATIENCE, open).await;
-    // The reads that were under way when it opened may still end.
-    let ended = load.reads.load(SeqCst) + 100;
-    eventually("they end", PATIENCE, || load.reads.load(SeqCst) > ended).await;
-    let (hit, miss) = load.slowest();
-    eprintln!("{name}, until the breaker opened ({took:?}): slowest hit {hit:?}, miss {miss:?}");
-    assert!(miss <= WORST_ADDED, "a read took {miss:?}");
-    assert!(hit <= WORST_ADDED / 3, "a hit took {hit:?}");
-
-    let ended = load.reads.load(SeqCst) + 1_000;
-    eventually("more reads", PATIENCE, || load.reads.load(SeqCst) > ended).await;
-    let (hit, miss) = load.slowest();
-    eprintln!("{name}, breaker open: slowest hit {hit:?}, miss {miss:?}");
-    assert!(
-        hit.max(miss) <= WORST_ADDED / 3,
-        "hit {hit:?}, miss {miss:?}"
-    );
-
-    regain(&mut server);
-    let took = eventually("the store is used again", PATIENCE, || used(&cache)).await;
-    eprintln!("{name}: used again after {took:?}");
-    assert!(took <= USED_AGAIN, "{took:?}");
-    let fills = cache.stats().fills;
-    eventually("fills arrive", PATIENCE, || cache.stats().fills > fills).await;
-    load.end(tasks).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn reads_go_on_while_redis_is_frozen_and_it_is_used_soon_after() {
-    let server = RedisServer::start();
-    reads_survive("frozen", server, |s| s.freeze(), |s| s.thaw()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn reads_go_on_while_redis_is_dead_and_its_successor_is_used_soon_after() {
-    let server = RedisServer::start();
-    reads_survive("killed", server, RedisServer::kill, RedisServer::launch).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

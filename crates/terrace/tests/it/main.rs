@@ -20,6 +20,7 @@ mod guards;
 mod leases;
 mod lives;
 mod model;
+mod outages;
 mod pending;
 mod policy;
 mod races;
