@@ -1,10 +1,10 @@
-//! Why a simulator does not start.
+//! Why a simulator does not start, or does not take a fault.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why a simulator does not start.
+/// Why a simulator does not start, or does not take a fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimError {
@@ -31,6 +31,14 @@ pub enum SimError {
         path: PathBuf,
         /// The line, counted from 1.
         line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A fault asks for what cannot be done.
+    #[error("ordering a fault for {source_name}: {reason}")]
+    Fault {
+        /// The source it was for.
+        source_name: &'static str,
         /// What is wrong with it.
         reason: String,
     },

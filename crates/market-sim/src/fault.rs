@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use serde::{Deserialize, Serialize};
+
+use crate::error::SimError;
+
+/// The longest latency that may be ordered: more is a hang, which there is too.
+const MAX_LATENCY: Duration = Duration::from_secs(600);
 
 /// One of the simulated APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -67,7 +73,7 @@ pub struct Fault {
     /// The documented path it is limited to, such as `/api/v3/klines`; `None`: every path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// How many calls meet it before it is over; `None`: all until the next reset.
+    /// How many calls meet it before it is over, at least 1; `None`: all until the next reset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
 }
@@ -79,6 +85,55 @@ impl Fault {
             kind,
             endpoint: None,
             times: None,
+        }
+    }
+
+    /// Whether the source can be made to do this; a simulator takes no other faults.
+    ///
+    /// Errors: the endpoint is none of the source's, `times` is 0, a status is not within 200 to
+    /// 599, a latency is above ten minutes, or a `retry_after` cannot stand in a header.
+    ///
+    /// ```
+    /// use market_sim::{Fault, FaultKind, Source};
+    ///
+    /// let fault = Fault::always(FaultKind::Hang);
+    /// assert!(fault.check(Source::Binance).is_ok());
+    /// let never = Fault { times: Some(0), ..fault };
+    /// assert!(never.check(Source::Binance).is_err());
+    /// ```
+    pub fn check(&self, source: Source) -> Result<(), SimError> {
+        self.flaw(source).map_or(Ok(()), |reason| {
+            Err(SimError::Fault {
+                source_name: source.name(),
+                reason,
+            })
+        })
+    }
+
+    fn flaw(&self, source: Source) -> Option<String> {
+        let known = source.endpoints();
+        if let Some(endpoint) = &self.endpoint
+            && !known.contains(&endpoint.as_str())
+        {
+            return Some(format!("endpoint {endpoint:?} is none of {known:?}"));
+        }
+        if self.times == Some(0) {
+            return Some("times is 0, so no call would meet it".into());
+        }
+        match &self.kind {
+            FaultKind::Status { status, .. } if !(200..=599).contains(status) => {
+                Some(format!("status {status} is not within 200 to 599"))
+            }
+            FaultKind::Status {
+                retry_after: Some(wait),
+                ..
+            } if wait.header().is_none() => Some(format!(
+                "retry_after is {wait:?}, which cannot stand in a header"
+            )),
+            FaultKind::Latency { delay } if *delay > MAX_LATENCY => {
+                Some(format!("ms is above {}", MAX_LATENCY.as_millis()))
+            }
+            _ => None,
         }
     }
 
@@ -131,12 +186,29 @@ pub enum FaultKind {
 
 /// The text of a `Retry-After` header.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "retry_after is neither whole seconds nor a text"
+)]
 pub enum RetryAfter {
     /// Seconds from now.
     Seconds(u64),
-    /// Anything else, such as an HTTP date, as it is to be sent.
+    /// Anything else, such as an HTTP date, as it is to be sent: visible ASCII, not empty.
     Text(String),
+}
+
+impl RetryAfter {
+    /// As it is sent; `None` if no header can say it.
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
+        match self {
+            Self::Seconds(seconds) => Some(HeaderValue::from(*seconds)),
+            // What is trimmed on its way would not arrive as it was ordered.
+            Self::Text(text) if text.is_empty() || text.trim() != text => None,
+            Self::Text(text) => HeaderValue::from_str(text)
+                .ok()
+                .filter(|value| value.to_str().is_ok()),
+        }
+    }
 }
 
 /// What the figures of an answer become; names, labels and times stay as they are.

@@ -88,6 +88,12 @@ impl Simulator {
 
     /// Puts a fault at the end of the source's queue.
     ///
+    /// # Panics
+    ///
+    /// If the fault asks for what cannot be done: a test that orders nothing by mistake would pass
+    /// for the wrong reason. [`Fault::check`] says so beforehand, for faults that are not written
+    /// by hand.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), market_sim::SimError> {
@@ -100,7 +106,9 @@ impl Simulator {
     /// # }
     /// ```
     pub fn inject(&self, source: Source, fault: Fault) {
-        self.world.inject(source, fault);
+        if let Err(error) = self.world.inject(source, fault) {
+            panic!("{error}");
+        }
     }
 
     /// Forgets faults, calls and used weight; the clock stays.

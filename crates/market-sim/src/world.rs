@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::Meter;
 use crate::clock::Clock;
+use crate::error::SimError;
 use crate::fault::{Fault, FaultKind, Source};
 use crate::market::Market;
 use crate::options::SimTime;
@@ -20,6 +21,7 @@ pub(crate) struct World {
     address: SocketAddr,
     clock: Mutex<Clock>,
     calls: Mutex<BTreeMap<String, u64>>,
+    /// Invariant: each has passed [`Fault::check`] when it came in, and none has 0 `times` left.
     faults: Mutex<Vec<(Source, Fault)>>,
     meter: Mutex<Meter>,
 }
@@ -82,8 +84,11 @@ impl World {
         locked(&self.calls).clone()
     }
 
-    pub(crate) fn inject(&self, source: Source, fault: Fault) {
+    /// Errors: as [`Fault::check`] says.
+    pub(crate) fn inject(&self, source: Source, fault: Fault) -> Result<(), SimError> {
+        fault.check(source)?;
         locked(&self.faults).push((source, fault));
+        Ok(())
     }
 
     pub(crate) fn faults(&self) -> Vec<(Source, Fault)> {
@@ -97,8 +102,8 @@ impl World {
             fault: None,
         };
         locked(&self.faults).retain_mut(|(concerned, fault)| {
-            if *concerned != source || !fault.concerns(endpoint) || fault.times == Some(0) {
-                return fault.times != Some(0);
+            if *concerned != source || !fault.concerns(endpoint) {
+                return true;
             }
             match &fault.kind {
                 FaultKind::Latency { delay } => fate.delay = fate.delay.saturating_add(*delay),

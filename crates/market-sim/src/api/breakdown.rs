@@ -47,7 +47,7 @@ impl Breakdown<'_> {
             FaultKind::Status {
                 status,
                 retry_after,
-            } => refusal(self.call.source, status, retry_after),
+            } => refusal(self.call.source, status, retry_after.as_ref()),
             FaultKind::Html => Html(PAGE).into_response(),
             FaultKind::Garbage => ([(CONTENT_TYPE, JSON)], GARBAGE).into_response(),
             FaultKind::Poison { value } => poisoned(right(), self.call.source, value).await,
@@ -64,7 +64,7 @@ impl Breakdown<'_> {
     }
 }
 
-fn refusal(source: Source, status: u16, retry_after: Option<RetryAfter>) -> Response {
+fn refusal(source: Source, status: u16, retry_after: Option<&RetryAfter>) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = match source {
         Source::Binance => binance::error_body(status),
@@ -72,11 +72,8 @@ fn refusal(source: Source, status: u16, retry_after: Option<RetryAfter>) -> Resp
         Source::Fng => fng::error_body("the service is not available"),
     };
     let mut response = (status, Json(body)).into_response();
-    let wait = retry_after.and_then(|wait| match wait {
-        RetryAfter::Seconds(seconds) => Some(HeaderValue::from(seconds)),
-        RetryAfter::Text(text) => HeaderValue::from_str(&text).ok(),
-    });
-    if let Some(wait) = wait {
+    // A fault whose wait is no header is not taken in the first place.
+    if let Some(wait) = retry_after.and_then(RetryAfter::header) {
         response.headers_mut().insert(RETRY_AFTER, wait);
     }
     response

@@ -1,5 +1,8 @@
 //! The control routes.
 
+use std::time::Duration;
+
+use market_sim::{Fault, FaultKind, RetryAfter, Source};
 use serde_json::json;
 
 use crate::rig::{MOMENT, MOMENT_MS, Rig};
@@ -32,7 +35,13 @@ async fn control_describes_itself_and_its_examples_work() {
         .as_array()
         .unwrap()
     {
-        let order = json!({"source": "fng", "kind": kind, "ms": 1, "status": 500, "value": "nan"});
+        let mut order = json!({"source": "fng", "kind": kind});
+        match kind.as_str().unwrap() {
+            "latency" => order["ms"] = json!(1),
+            "status" => order["status"] = json!(500),
+            "poison" => order["value"] = json!("nan"),
+            _ => {}
+        }
         assert_eq!(
             rig.post("/control/faults", &order.to_string()).await.status,
             200,
@@ -134,4 +143,88 @@ async fn bad_orders_are_refused_with_a_sentence() {
         assert!(answer.json()["error"].is_string(), "{body}");
     }
     assert_eq!(rig.json("/control/faults").await, json!([]));
+}
+
+#[tokio::test]
+async fn an_order_that_would_not_be_carried_out_as_written_is_refused() {
+    let rig = Rig::frozen().await;
+    for (order, named) in [
+        (json!({"kind": "hang", "tims": 3}), "\"tims\""),
+        (json!({"kind": "hang", "tims": null}), "\"tims\""),
+        (json!({"kind": "hang", "ms": 5}), "\"ms\""),
+        (
+            json!({"kind": "latency", "ms": 5, "retry_after": 1}),
+            "\"retry_after\"",
+        ),
+        (json!({"kind": "hang", "times": 0}), "times is 0"),
+        (
+            json!({"kind": "status", "status": 429, "retry_after": "so\non"}),
+            "retry_after",
+        ),
+        (
+            json!({"kind": "status", "status": 429, "retry_after": "sp\u{e4}ter"}),
+            "retry_after",
+        ),
+        (
+            json!({"kind": "status", "status": 429, "retry_after": ""}),
+            "retry_after",
+        ),
+        (
+            json!({"kind": "status", "status": 429, "retry_after": " 5"}),
+            "retry_after",
+        ),
+        (
+            json!({"kind": "status", "status": 429, "retry_after": -1}),
+            "retry_after",
+        ),
+    ] {
+        let mut order = order;
+        order["source"] = json!("binance");
+        let answer = rig.post("/control/faults", &order.to_string()).await;
+        assert_eq!(answer.status, 400, "{order}");
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(error.contains(named), "{order}: {error}");
+    }
+    assert_eq!(rig.json("/control/faults").await, json!([]));
+    let nulls = json!({"source": "fng", "kind": "hang", "times": null, "endpoint": null});
+    let answer = rig.post("/control/faults", &nulls.to_string()).await;
+    assert_eq!(answer.status, 200, "a null is a field left out");
+}
+
+#[tokio::test]
+async fn the_library_refuses_the_same_faults_as_the_control_routes() {
+    let never = Fault {
+        times: Some(0),
+        ..Fault::always(FaultKind::Hang)
+    };
+    let elsewhere = Fault {
+        endpoint: Some("/fng/".into()),
+        ..Fault::always(FaultKind::Hang)
+    };
+    let unsayable = Fault::always(FaultKind::Status {
+        status: 429,
+        retry_after: Some(RetryAfter::Text("so\non".into())),
+    });
+    let late = Fault::always(FaultKind::Latency {
+        delay: Duration::from_secs(601),
+    });
+    for fault in [&never, &elsewhere, &unsayable, &late] {
+        let error = fault.check(Source::Binance).unwrap_err().to_string();
+        assert!(
+            error.starts_with("ordering a fault for binance: "),
+            "{error}"
+        );
+    }
+    assert!(elsewhere.check(Source::Fng).is_ok());
+}
+
+#[tokio::test]
+#[should_panic(expected = "times is 0")]
+async fn a_fault_that_no_call_would_meet_is_a_mistake_in_the_test() {
+    let rig = Rig::frozen().await;
+    let never = Fault {
+        times: Some(0),
+        ..Fault::always(FaultKind::Hang)
+    };
+    rig.simulator.inject(Source::Binance, never);
 }
