@@ -1,6 +1,10 @@
 //! Collects the parts of a cache and checks them.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -220,6 +224,7 @@ impl<V: Send + Sync + 'static> Builder<V> {
             set_hold: self.store_timeout * 2 + SET_MARGIN,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            not_stored: Once::new(),
             shut: Mutex::new(None),
         });
         if core.remote.is_some() {

@@ -1,6 +1,10 @@
 //! What the walks work on: the parts of one cache, put together once.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -47,6 +51,8 @@ pub(crate) struct Core<V: Send + Sync + 'static> {
     /// Loads and writes that outlive their callers.
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    /// A store that refuses does so often: the log hears of it once.
+    pub(crate) not_stored: Once,
     /// Once closed, a cache never lets anything in again.
     pub(crate) shut: Mutex<Option<ClosedAll<Local<V>>>>,
 }

@@ -124,7 +124,8 @@ pub(crate) async fn fill<V: Send + Sync + 'static>(
         Ok(FillOutcome::Refused) => true,
         // L1 can hold what L2 cannot, or will not: nothing happened there.
         Err(error) if error.is_value() || error.is_refusal() => {
-            tracing::warn!(cache = %core.name, %error, "value is not stored");
+            let warn = || tracing::warn!(cache = %core.name, %error, "a value is not stored; further ones are counted");
+            core.not_stored.call_once(warn);
             closed.open_with(|local| order.insert(local));
             false
         }
