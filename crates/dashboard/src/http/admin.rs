@@ -87,11 +87,19 @@ pub(crate) async fn clear_all(
     request: Request,
 ) -> Result<Response, Problem> {
     admit(&site, request.headers(), client, "clear")?;
+    let is_asked_for_more = request.uri().query().is_some_and(|query| !query.is_empty());
     front::drain(request.into_body()).await?;
+    if is_asked_for_more {
+        return Err(Problem::bad_request(
+            "This address clears everything and takes no query.",
+        ));
+    }
     Ok(clear(&site, client).await)
 }
 
+/// What may be asked of a clear. A misspelt name must not clear everything.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Selection {
     pattern: Option<String>,
 }
@@ -112,8 +120,8 @@ pub(crate) async fn clear_selected(
     }
     let is_get = request.method() == Method::GET;
     front::drain(request.into_body()).await?;
-    let Query(selection) =
-        selection.map_err(|_| Problem::bad_request("The query cannot be understood."))?;
+    let Query(selection) = selection
+        .map_err(|_| Problem::bad_request("The query may hold pattern, once, and no more."))?;
     if selection.pattern.is_some() {
         return Err(Problem::bad_request(
             "Clearing by pattern is not supported yet; without pattern everything is cleared.",

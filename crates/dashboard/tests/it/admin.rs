@@ -131,6 +131,9 @@ async fn a_pattern_is_refused_and_clears_nothing() {
     for path in [
         "/admin/cache/clear?pattern=market:*",
         "/admin/cache/clear?pattern=",
+        "/admin/cache/clear?patern=x",
+        "/admin/cache/clear?pattern=a&pattern=b",
+        "/clear-cache?pattern=x",
     ] {
         let reply = rig
             .call("POST", path, &[("Authorization", &bearer(TOKEN))])
