@@ -109,7 +109,12 @@ async fn serve(stream: TcpStream, from: SocketAddr, front: Front, stop: Cancella
         end = end.next() => match end {
             Some(End::Stopping) => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                // hyper would wait for the rest of a head that was begun; nobody else does.
+                tokio::select! {
+                    biased;
+                    ended = &mut connection => ended,
+                    () = desk.1.over() => return,
+                }
             }
             Some(End::Idle) | None => return,
         },

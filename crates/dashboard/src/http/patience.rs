@@ -13,6 +13,10 @@ use crate::clock;
 /// How long a request's head may take; also how long an idle connection is kept.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long an answer may take to leave for the kernel once the service stops. Usually it
+/// has left already; only a client that reads nothing leaves no room for it.
+const FAREWELL: Duration = Duration::from_millis(500);
+
 /// Stands for "a request is being answered".
 const BUSY: u64 = u64::MAX;
 
@@ -47,6 +51,15 @@ impl Idle {
     /// Ends when there was no request for [`HEAD_DEADLINE`]. Bytes of a head that does not
     /// end change nothing: a drip is as good as silence.
     pub(crate) async fn too_long(&self) {
+        self.quiet_for(HEAD_DEADLINE).await;
+    }
+
+    /// Ends when no request is under way and the last answer had [`FAREWELL`] to go out.
+    pub(crate) async fn over(&self) {
+        self.quiet_for(FAREWELL).await;
+    }
+
+    async fn quiet_for(&self, limit: Duration) {
         loop {
             let idle = match self.since_ms.load(Ordering::Relaxed) {
                 BUSY => Duration::ZERO,
@@ -55,7 +68,7 @@ impl Idle {
                     .elapsed()
                     .saturating_sub(Duration::from_millis(since)),
             };
-            let left = HEAD_DEADLINE.saturating_sub(idle);
+            let left = limit.saturating_sub(idle);
             if left.is_zero() {
                 return;
             }
