@@ -8,10 +8,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::http::header::{self, HeaderName};
-use axum::http::{HeaderMap, HeaderValue, Method, Request};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Version};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tower_service::Service;
 
 use crate::clock;
@@ -77,8 +77,12 @@ impl Front {
         let started = clock::monotonic();
         let kind = Kind::of(request.uri().path());
         let wants_page = kind == Kind::Page && accepts_html(request.headers());
-        let mut response = if announces_too_much(request.headers()) {
-            too_large()
+        // Beside Transfer-Encoding a Content-Length may smuggle a second request into this one
+        // (RFC 9112, 6.1). hyper follows the former and hides the latter, so nothing more is
+        // read from where either came.
+        let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let mut response = if let Some(refused) = refusal(&request) {
+            refused
         } else {
             if kind.needs_client() {
                 request.extensions_mut().insert(Client(from.ip()));
@@ -88,6 +92,10 @@ impl Front {
         };
         if wants_page {
             response = as_page(response);
+        }
+        if is_chunked {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
         }
         protect(response.headers_mut());
         if kind != Kind::Health {
@@ -154,8 +162,22 @@ fn internal() -> Response {
 fn too_large() -> Response {
     // The body will not be read, so the connection cannot be used again.
     Problem::body_too_large(MAX_BODY_BYTES)
-        .with(header::CONNECTION, HeaderValue::from_static("close"))
+        .closing()
         .into_response()
+}
+
+/// What a request must not be (RFC 9112, 3.2).
+fn refusal<B>(request: &Request<B>) -> Option<Response> {
+    let headers = request.headers();
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let needs_host = request.version() == Version::HTTP_11;
+    let detail = match (hosts.next(), hosts.next()) {
+        (None, _) if needs_host => "HTTP/1.1 needs a Host header.",
+        (Some(_), Some(_)) => "There may be one Host header only.",
+        _ if announces_too_much(headers) => return Some(too_large()),
+        _ => return None,
+    };
+    Some(Problem::bad_request(detail).closing().into_response())
 }
 
 fn announces_too_much(headers: &HeaderMap) -> bool {
@@ -208,15 +230,23 @@ pub(crate) async fn drain(body: Body) -> Result<(), Problem> {
     if body.is_end_stream() {
         return Ok(());
     }
-    match tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, MAX_BODY_BYTES)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) => Err(Problem::body_too_large(MAX_BODY_BYTES)
-            .with(header::CONNECTION, HeaderValue::from_static("close"))),
-        Err(_) => {
-            Err(Problem::body_too_slow()
-                .with(header::CONNECTION, HeaderValue::from_static("close")))
+    match tokio::time::timeout(BODY_DEADLINE, forget(body)).await {
+        Ok(forgotten) => forgotten,
+        Err(_) => Err(Problem::body_too_slow().closing()),
+    }
+}
+
+async fn forget(body: Body) -> Result<(), Problem> {
+    let mut chunks = body.into_data_stream();
+    let mut size_bytes = 0;
+    while let Some(chunk) = chunks.next().await {
+        let broken = |_| Problem::bad_request("The body cannot be read to its end.").closing();
+        size_bytes += chunk.map_err(broken)?.len();
+        if size_bytes > MAX_BODY_BYTES {
+            return Err(Problem::body_too_large(MAX_BODY_BYTES).closing());
         }
     }
+    Ok(())
 }
 
 /// What the router says to an unknown address.
@@ -243,6 +273,20 @@ mod tests {
         SocketAddr::from(([127, 0, 0, 1], 1))
     }
 
+    fn get(path: &str) -> Request<Body> {
+        let request = Request::get(path).header(header::HOST, "x");
+        request.body(Body::empty()).expect("a sound request")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let silent = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+        let problem = drain(Body::from_stream(silent)).await;
+        let response = problem.expect_err("it never ends").into_response();
+        assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(response.headers()[header::CONNECTION], "close");
+    }
+
     fn front() -> Front {
         let router = Router::new()
             .route("/api/panic", axum::routing::get(broken))
@@ -252,8 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_problem_that_hides_its_cause() {
-        let request = Request::get("/api/panic").body(Body::empty()).unwrap();
-        let response = front().answer(request, local()).await;
+        let response = front().answer(get("/api/panic"), local()).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(
             response.headers()[header::CONTENT_TYPE],
@@ -273,8 +316,7 @@ mod tests {
     async fn health_routes_are_not_counted() {
         let front = front();
         for path in ["/health", "/livez", "/readyz", "/elsewhere"] {
-            let request = Request::get(path).body(Body::empty()).unwrap();
-            front.answer(request, local()).await;
+            front.answer(get(path), local()).await;
         }
         assert_eq!(front.traffic.reading().answers, 1);
     }

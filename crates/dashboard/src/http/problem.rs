@@ -194,6 +194,13 @@ impl Problem {
         problem
     }
 
+    /// The same problem; the connection ends with it, since what follows on it cannot be trusted.
+    #[must_use]
+    pub(crate) fn closing(self) -> Self {
+        let close = HeaderValue::from_static("close");
+        self.with(axum::http::header::CONNECTION, close)
+    }
+
     /// The same problem with one more response header.
     #[must_use]
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {

@@ -4,6 +4,7 @@ mod rig;
 mod wire;
 
 mod admin;
+mod connections;
 mod http;
 mod page;
 mod process;
