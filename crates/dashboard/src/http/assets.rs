@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use axum::extract::Path;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::extract::rejection::PathRejection;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
@@ -69,9 +70,11 @@ pub(crate) fn edition() -> &'static str {
 
 /// `GET /assets/{edition}/{name}`.
 pub(crate) async fn file(
-    Path((edition, name)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    // What is not UTF-8 is no name of a file here.
+    let Path((edition, name)) = path.map_err(|_| Problem::not_found())?;
     let asset = ASSETS
         .iter()
         .find(|asset| asset.name == name)
@@ -84,12 +87,10 @@ pub(crate) async fn file(
         "no-cache"
     };
     let tag = format!("\"{}\"", *EDITION);
-    let known = headers
-        .get(IF_NONE_MATCH)
-        .is_some_and(|sent| super::etag::matches(sent, &tag));
+    let is_known = super::etag::is_known(&headers, &tag);
     let tag = HeaderValue::from_str(&tag).expect("hexadecimal digits in quotes");
     let kept = [(CACHE_CONTROL, HeaderValue::from_static(keep)), (ETAG, tag)];
-    if known {
+    if is_known {
         return Ok((StatusCode::NOT_MODIFIED, kept).into_response());
     }
     let kind = [(CONTENT_TYPE, HeaderValue::from_static(asset.kind))];

@@ -1,10 +1,16 @@
 //! `If-None-Match` (RFC 9110, 13.1.2).
 
-use axum::http::HeaderValue;
+use axum::http::header::IF_NONE_MATCH;
+use axum::http::{HeaderMap, HeaderValue};
 
-/// Whether a client that sent `sent` has the version that `current` names. Weak
-/// comparison: a `W/` on either side does not matter.
-pub(crate) fn matches(sent: &HeaderValue, current: &str) -> bool {
+/// Whether the client that sent `headers` has the version that `current` names, on whichever
+/// line of the header it says so. Weak comparison: a `W/` on either side does not matter.
+pub(crate) fn is_known(headers: &HeaderMap, current: &str) -> bool {
+    let mut lines = headers.get_all(IF_NONE_MATCH).iter();
+    lines.any(|line| matches(line, current))
+}
+
+fn matches(sent: &HeaderValue, current: &str) -> bool {
     let Ok(sent) = sent.to_str() else {
         return false;
     };

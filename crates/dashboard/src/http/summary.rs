@@ -73,10 +73,7 @@ pub(crate) async fn refresh(
 fn cacheable(answer: &Answer, request: &HeaderMap) -> Response {
     let body = answer.summary.body();
     let tag = tag(answer, body.len());
-    let is_known = request
-        .get(header::IF_NONE_MATCH)
-        .is_some_and(|sent| etag::matches(sent, &tag));
-    let mut response = if is_known {
+    let mut response = if etag::is_known(request, &tag) {
         not_modified(answer)
     } else {
         full(answer, body)
@@ -132,7 +129,8 @@ fn cache_status(answer: &Answer) -> &'static str {
         (Tier::Local, true) => "l1; hit; ttl=-1",
         (Tier::Store, false) => "l2; hit, l1; fwd=miss",
         (Tier::Store, true) => "l2; hit; ttl=-1, l1; fwd=miss",
-        (Tier::Loader, _) => "l1; fwd=miss; stored",
+        // Not "stored": the answer goes out before the stores have said whether they keep it.
+        (Tier::Loader, _) => "l1; fwd=miss",
         (Tier::Uncached, _) => "l1; fwd=bypass",
     }
 }
