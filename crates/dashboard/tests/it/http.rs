@@ -1,8 +1,10 @@
 //! The routes' answers: shapes, headers, errors.
 
+use dashboard::http::ws::Pace;
+use market_sim::{Fault, FaultKind, Source};
 use serde_json::Value;
 
-use crate::rig::{Rig, SUMMARY, until};
+use crate::rig::{Rig, SUMMARY, simulator, until};
 use crate::wire::{self, Reply};
 
 fn assert_problem(reply: &Reply, status: u16) {
@@ -82,6 +84,42 @@ async fn health_has_the_documented_shape_and_real_figures() {
 }
 
 #[tokio::test]
+async fn a_service_without_a_single_figure_is_unhealthy_until_it_has_one() {
+    let simulator = simulator().await;
+    for source in [Source::Binance, Source::CoinGecko, Source::Fng] {
+        simulator.inject(source, Fault::always(FaultKind::Garbage));
+    }
+    let rig = Rig::start_with(&[], Pace::default(), simulator).await;
+    let health_of = async |status: u16| {
+        until("a verdict", || async {
+            let reply = rig.get("/health").await;
+            (reply.status == status).then(|| reply.json())
+        })
+        .await
+    };
+    let sick = health_of(503).await;
+    assert_eq!(sick["status"], "unhealthy");
+    assert_eq!(sick["cache_system"]["overall_healthy"], false);
+    let stats = rig.get("/cache-stats").await.json();
+    assert_eq!(stats["l1_cache"]["healthy"], false);
+
+    rig.simulator.reset();
+    let well = health_of(200).await;
+    assert_eq!(well["cache_system"]["overall_healthy"], true);
+}
+
+#[tokio::test]
+async fn a_first_round_under_way_is_no_illness() {
+    let simulator = simulator().await;
+    for source in [Source::Binance, Source::CoinGecko, Source::Fng] {
+        simulator.inject(source, Fault::always(FaultKind::Hang));
+    }
+    let rig = Rig::start_with(&[], Pace::default(), simulator).await;
+    let body = rig.get("/health").await.json();
+    assert_eq!(body["cache_system"]["overall_healthy"], true, "{body}");
+}
+
+#[tokio::test]
 async fn cache_stats_has_the_documented_shape() {
     let rig = Rig::start(&[
         ("CACHE_L1_CAPACITY", "500"),
@@ -153,8 +191,14 @@ async fn unknown_addresses_and_methods_are_problems() {
         "/assets/x/../../etc/passwd",
         "/%00",
         "/assets/1/2/3",
+        "/assets/%ff/%ff",
     ] {
         assert_problem(&rig.get(path).await, 404);
+        let page = rig.call("GET", path, &[("Accept", "text/html")]).await;
+        let kind = page.header("content-type").expect("a type");
+        let is_page = kind.starts_with("text/html");
+        assert_eq!(page.status, 404, "{path}");
+        assert_eq!(is_page, !path.starts_with("/api/"), "{path}: {kind}");
     }
     let table = [
         ("DELETE", "/health", "GET,HEAD"),
@@ -222,11 +266,25 @@ async fn a_known_version_is_not_sent_again() {
     let again = rig.call("GET", SUMMARY, &[("If-None-Match", &tag)]).await;
     assert_eq!((again.status, again.body.len()), (304, 0));
     assert_eq!(again.header("etag"), Some(tag.as_str()));
+    let lines = [("If-None-Match", "\"other\""), ("If-None-Match", &tag)];
+    assert_eq!(rig.call("GET", SUMMARY, &lines).await.status, 304);
     let other = rig
         .call("GET", SUMMARY, &[("If-None-Match", "\"other\"")])
         .await;
     assert_eq!(other.status, 200);
     assert_eq!(other.body, first.body);
+}
+
+#[tokio::test]
+async fn the_age_of_a_kept_summary_grows() {
+    let rig = Rig::start(&[("REFRESH_INTERVAL_SECONDS", "3600")]).await;
+    rig.warm().await;
+    until("an age of a second", || async {
+        let reply = rig.get(SUMMARY).await;
+        let age: u64 = reply.header("age").expect("an age").parse().unwrap();
+        (age >= 1).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
