@@ -18,17 +18,29 @@ const reason = (code) => REASONS[code] ?? code;
 
 const ageOf = (moment) => Date.now() + clockGapMs - Date.parse(moment);
 
+const BADNESS = { fresh: 0, stale: 1, missing: 2 };
+
+/** Of figures that stand together: the worst, or else the oldest; `Mark::of_pair` does the same. */
+function worst(fields) {
+  return fields.reduce((worst, field) => {
+    const worse = BADNESS[field.status] - BADNESS[worst.status];
+    const isOlder = Date.parse(field.observed_at) < Date.parse(worst.observed_at);
+    return worse > 0 || (worse === 0 && isOlder) ? field : worst;
+  });
+}
+
 /** Takes over status, moment and reason of every marked figure. */
 export function paintMarks(summary) {
+  const fieldsOf = (names) =>
+    names.split(" ").map((name) => summary.fields?.[name] ?? { status: "missing" });
   for (const mark of document.querySelectorAll("[data-mark]")) {
-    const field = summary.fields?.[mark.dataset.mark] ?? { status: "missing" };
+    const field = worst(fieldsOf(mark.dataset.mark));
     mark.dataset.status = field.status;
     mark.dataset.moment = field.observed_at ?? "";
     mark.title = titleOf(field);
   }
   for (const line of document.querySelectorAll("[data-why]")) {
-    const names = line.dataset.why.split(" ");
-    const failed = names.map((name) => summary.fields?.[name]).find((field) => field?.error);
+    const failed = fieldsOf(line.dataset.why).find((field) => field.error);
     line.textContent = failed ? sayWhy(failed) : "";
     line.hidden = !failed;
   }

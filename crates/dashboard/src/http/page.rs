@@ -16,7 +16,7 @@ use super::Site;
 use super::assets;
 use super::numbers;
 use super::problem::Told;
-use super::shown::{Shown, words};
+use super::shown::{Mark, Shown, words};
 
 /// Modules that the page's script imports; named so that they load in one go.
 const MODULES: [&str; 7] = [
@@ -43,15 +43,16 @@ struct Page {
     updated_age: String,
     market_cap: Shown,
     market_cap_change: Shown,
+    market_cap_mark: Mark,
     volume: Shown,
     btc_share: Shown,
     eth_share: Shown,
+    shares_mark: Mark,
     btc_width: f64,
     eth_width: f64,
-    market_why: String,
+    market_why: Why,
     coins: Vec<Coin>,
-    coin_names: String,
-    coins_why: String,
+    coins_why: Why,
     fng: Shown,
     fng_word: String,
     fng_words: String,
@@ -70,6 +71,30 @@ struct Coin {
     initial: char,
     price: Shown,
     change: Shown,
+    mark: Mark,
+}
+
+/// Why some of the figures that a card shows are stale or missing.
+struct Why {
+    /// Their names in the JSON, with spaces between them.
+    names: String,
+    /// The first reason; empty if there is none.
+    text: String,
+}
+
+impl Why {
+    fn of<'a>(marks: impl IntoIterator<Item = &'a Mark> + Clone) -> Self {
+        let names: Vec<&str> = marks
+            .clone()
+            .into_iter()
+            .map(|mark| mark.names.as_str())
+            .collect();
+        let mut reasons = marks.into_iter().map(|mark| mark.why.as_str());
+        Self {
+            names: names.join(" "),
+            text: reasons.find(|why| !why.is_empty()).unwrap_or("").to_owned(),
+        }
+    }
 }
 
 struct SourceLine {
@@ -125,12 +150,13 @@ fn render(summary: &Summary, symbols: &[Symbol], now: Timestamp) -> String {
         .iter()
         .map(|symbol| coin(summary, *symbol, now))
         .collect();
-    let names: Vec<&str> = coins.iter().map(|coin| coin.price.name.as_str()).collect();
-    let coin_names = names.join(" ");
     let market_cap = show(Figure::MarketCap, numbers::compact);
+    let market_cap_change = show(Figure::MarketCapChange24h, numbers::percent);
+    let market_cap_mark = Mark::of_pair(&market_cap, &market_cap_change);
     let volume = show(Figure::Volume24h, numbers::compact);
     let btc_share = show(Figure::BtcShare, numbers::share);
     let eth_share = show(Figure::EthShare, numbers::share);
+    let shares_mark = Mark::of_pair(&btc_share, &eth_share);
     let fng = show(Figure::FearGreed, |value| format!("{value:.0}"));
     let fng_word = label(summary);
     let rsi = show(Figure::BtcRsi14, numbers::decimal);
@@ -142,11 +168,10 @@ fn render(summary: &Summary, symbols: &[Symbol], now: Timestamp) -> String {
         is_simulated: summary.origin() == Origin::Simulated,
         updated: summary.last_updated().to_string(),
         updated_age: format!("{} ago", super::shown::age_at(summary.last_updated(), now)),
-        market_cap_change: show(Figure::MarketCapChange24h, numbers::percent),
         btc_width: btc_share.number.unwrap_or(0.0),
         eth_width: eth_share.number.unwrap_or(0.0),
-        market_why: first_why([&market_cap, &volume, &btc_share]),
-        coins_why: first_why(coins.iter().map(|coin| &coin.price)),
+        market_why: Why::of([&market_cap_mark, &volume.mark, &shares_mark]),
+        coins_why: Why::of(coins.iter().map(|coin| &coin.mark)),
         fng_words: format!("Fear and Greed Index: {}, {}", fng.text, fng_word),
         fng_marker: marker(fng.number),
         rsi_words: format!("Bitcoin RSI 14: {}, {rsi_word}", rsi.text),
@@ -156,11 +181,13 @@ fn render(summary: &Summary, symbols: &[Symbol], now: Timestamp) -> String {
             .map(|group| source_line(summary, group))
             .collect(),
         market_cap,
+        market_cap_change,
+        market_cap_mark,
         volume,
         btc_share,
         eth_share,
+        shares_mark,
         coins,
-        coin_names,
         fng,
         fng_word,
         rsi,
@@ -186,13 +213,16 @@ fn label(summary: &Summary) -> String {
 
 fn coin(summary: &Summary, symbol: Symbol, now: Timestamp) -> Coin {
     let ticker = symbol.code().to_ascii_uppercase();
+    let price = Shown::of(summary, Figure::Price(symbol), numbers::price, now);
+    let change = Shown::of(summary, Figure::Change24h(symbol), numbers::percent, now);
     Coin {
         code: symbol.code(),
         name: symbol.name(),
         initial: ticker.chars().next().unwrap_or('?'),
         ticker,
-        price: Shown::of(summary, Figure::Price(symbol), numbers::price, now),
-        change: Shown::of(summary, Figure::Change24h(symbol), numbers::percent, now),
+        mark: Mark::of_pair(&price, &change),
+        price,
+        change,
     }
 }
 
@@ -227,14 +257,6 @@ fn source_line(summary: &Summary, group: Group) -> SourceLine {
         figures: figures.join(" "),
         status,
     }
-}
-
-fn first_why<'a>(shown: impl IntoIterator<Item = &'a Shown>) -> String {
-    shown
-        .into_iter()
-        .find(|shown| !shown.why.is_empty())
-        .map(|shown| shown.why.clone())
-        .unwrap_or_default()
 }
 
 /// Where the marker of a gauge from 0 to 100 stands. The text is numbers of ours

@@ -1,5 +1,6 @@
 //! One figure as the page shows it: its text, its age, and why it is not newer.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,12 +21,21 @@ pub(crate) struct Shown {
     pub(crate) text: String,
     /// `up`, `down` or `flat`, for figures that are a change.
     pub(crate) way: &'static str,
+    /// What stands beside it about its age.
+    pub(crate) mark: Mark,
+}
+
+/// What is said of the age and the state of a figure, or of figures that stand together.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    /// The names of the figures in the JSON, with spaces between them.
+    pub(crate) names: String,
     /// `fresh`, `stale` or `missing`.
     pub(crate) status: &'static str,
-    /// When the source says it was so; RFC 3339 or empty.
-    pub(crate) moment: String,
+    /// When the source says it was so.
+    observed_at: Option<Timestamp>,
     /// Age and state in words.
-    pub(crate) mark: String,
+    pub(crate) text: String,
     /// What the pointer is told.
     pub(crate) title: String,
     /// Why it is stale or missing; empty if it is neither.
@@ -64,23 +74,57 @@ impl Shown {
         let why = state
             .reason()
             .map(|reason| format!("{source}: {}", words(reason)));
-        Self {
-            name: figure.name(),
-            way: number.map_or("flat", numbers::direction),
-            number,
-            text,
+        let mark = Mark {
+            names: figure.name(),
             status: state.status(),
-            moment: sample
-                .map(|sample| sample.observed_at.to_string())
-                .unwrap_or_default(),
-            mark: match state {
+            observed_at: sample.map(|sample| sample.observed_at),
+            text: match state {
                 State::Fresh(_) => format!("{age} ago"),
                 State::Stale(..) => format!("stale {age}"),
                 State::Missing(_) => "missing".to_owned(),
             },
             title: why.clone().unwrap_or_else(|| format!("Source: {source}")),
             why: why.unwrap_or_default(),
+        };
+        Self {
+            name: figure.name(),
+            way: number.map_or("flat", numbers::direction),
+            number,
+            text,
+            mark,
         }
+    }
+}
+
+impl Mark {
+    /// The mark of two figures that stand together: that of the worse, or else of the older.
+    /// `static/freshness.js` picks the same one.
+    pub(crate) fn of_pair(first: &Shown, second: &Shown) -> Self {
+        let (first, second) = (&first.mark, &second.mark);
+        let worst = if second.rank() < first.rank() {
+            second
+        } else {
+            first
+        };
+        Self {
+            names: format!("{} {}", first.names, second.names),
+            ..worst.clone()
+        }
+    }
+
+    /// When the source says it was so; RFC 3339 or empty.
+    pub(crate) fn moment(&self) -> String {
+        self.observed_at
+            .map(|moment| moment.to_string())
+            .unwrap_or_default()
+    }
+
+    /// The worse, the lower.
+    fn rank(&self) -> (Reverse<usize>, Option<Timestamp>) {
+        let badness = ["fresh", "stale", "missing"]
+            .iter()
+            .position(|status| *status == self.status);
+        (Reverse(badness.unwrap_or(0)), self.observed_at)
     }
 }
 
@@ -133,5 +177,50 @@ pub(crate) fn words(reason: Reason) -> &'static str {
         Reason::FlatWindow => "price did not move",
         Reason::TooOld => "not renewed in time",
         Reason::Failed => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(name: &str, status: &'static str, second: Option<i64>) -> Shown {
+        let why = if status == "fresh" { "" } else { name };
+        Shown {
+            name: name.to_owned(),
+            number: None,
+            text: String::new(),
+            way: "flat",
+            mark: Mark {
+                names: name.to_owned(),
+                status,
+                observed_at: second.map(|s| Timestamp::from_second(s).expect("a small number")),
+                text: status.to_owned(),
+                title: why.to_owned(),
+                why: why.to_owned(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_pair_is_marked_by_its_worse_figure_in_either_order() {
+        let fresh = shown("fresh", "fresh", Some(9));
+        let stale = shown("stale", "stale", Some(5));
+        let older = shown("older", "stale", Some(3));
+        let missing = shown("missing", "missing", None);
+        for (better, worse) in [
+            (&fresh, &stale),
+            (&fresh, &missing),
+            (&stale, &older),
+            (&stale, &missing),
+        ] {
+            for (first, second) in [(better, worse), (worse, better)] {
+                let mark = Mark::of_pair(first, second);
+                assert_eq!(mark.status, worse.mark.status);
+                assert_eq!(mark.why, worse.name);
+                assert_eq!(mark.moment(), worse.mark.moment());
+                assert_eq!(mark.names, format!("{} {}", first.name, second.name));
+            }
+        }
     }
 }
