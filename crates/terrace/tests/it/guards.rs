@@ -1,8 +1,8 @@
 //! The gate: what closes and opens a key's stripe while others pass.
 
-use std::sync::{
-    Barrier,
-    atomic::{AtomicU64, Ordering::SeqCst},
+use std::{
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
+    time::Instant,
 };
 
 use terrace::{BoxError, Written};
@@ -14,27 +14,45 @@ use crate::{
 };
 
 const ROUNDS: u64 = 20_000;
-const WRITERS: u64 = 3;
+const WRITERS: u64 = 2;
+
+/// Meets the other writers, to the nanosecond: a blocking barrier wakes them one by one.
+fn meet(arrived: &AtomicU64) {
+    let round = arrived.fetch_add(1, SeqCst) / WRITERS;
+    let (mut spins, start) = (0_u32, Instant::now());
+    while arrived.load(SeqCst) < (round + 1) * WRITERS {
+        spins += 1;
+        if spins.is_multiple_of(1_000) {
+            assert!(start.elapsed() < PATIENCE, "the others do not come");
+            std::thread::yield_now();
+        }
+        std::hint::spin_loop();
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_sets_that_meet_in_a_cache_without_a_store_one_is_kept() {
     let cache = numbers().build().unwrap();
     let runtime = tokio::runtime::Handle::current();
-    let (barrier, lost) = (Barrier::new(WRITERS as usize), AtomicU64::new(0));
+    let (begun, ended, seen) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let lost = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
-            let (cache, runtime, barrier, lost) = (&cache, &runtime, &barrier, &lost);
+            let (cache, runtime) = (&cache, &runtime);
+            let (begun, ended, seen, lost) = (&begun, &ended, &seen, &lost);
             scope.spawn(move || {
                 for round in 0..ROUNDS {
-                    barrier.wait();
+                    meet(begun);
                     let value = round * WRITERS + writer;
                     let written = runtime.block_on(cache.set("k", value));
                     assert_eq!(written.unwrap(), Written::Stored);
-                    if barrier.wait().is_leader() {
+                    meet(ended);
+                    if writer == 0 {
                         let of_round = |value: u64| value / WRITERS == round;
                         let kept = cache.peek("k").is_some_and(|entry| of_round(*entry));
                         lost.fetch_add(u64::from(!kept), SeqCst);
                     }
+                    meet(seen);
                 }
             });
         }
