@@ -7,6 +7,7 @@ mod admin;
 mod connections;
 mod http;
 mod page;
+mod parts;
 mod process;
 mod sources;
 mod ws;
