@@ -43,9 +43,10 @@ impl Frames {
     }
 }
 
-/// The snapshot of an instance that has nothing yet.
-pub(crate) fn empty_snapshot(now: Timestamp) -> Utf8Bytes {
-    format!(r#"{{"type":"snapshot","data":null,"timestamp":"{now}","seq":0,"source":"none"}}"#)
+/// The snapshot of an instance that has nothing yet. Its number is the hub's own beginning: a
+/// client that comes back after a restart must not see it fall.
+pub(crate) fn empty_snapshot(now: Timestamp, seq: u64) -> Utf8Bytes {
+    format!(r#"{{"type":"snapshot","data":null,"timestamp":"{now}","seq":{seq},"source":"none"}}"#)
         .into()
 }
 

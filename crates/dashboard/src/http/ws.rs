@@ -92,6 +92,7 @@ pub(crate) async fn upgrade(
 struct Session {
     socket: WebSocket,
     updates: watch::Receiver<Option<Arc<Update>>>,
+    starting_seq: u64,
     frames: Arc<Frames>,
     pace: Pace,
     heard_at: Instant,
@@ -112,6 +113,7 @@ impl Session {
         Self {
             socket,
             updates: site.hub.subscribe(),
+            starting_seq: site.hub.starting_seq(),
             frames: Arc::clone(&site.frames),
             pace: site.pace,
             heard_at: now,
@@ -165,7 +167,7 @@ impl Session {
     async fn snapshot(&mut self) -> ControlFlow<End> {
         let text = match self.updates.borrow_and_update().as_deref() {
             Some(update) => self.frames.of(update).snapshot.clone(),
-            None => empty_snapshot(clock::now()),
+            None => empty_snapshot(clock::now(), self.starting_seq),
         };
         self.send(Message::Text(text)).await
     }

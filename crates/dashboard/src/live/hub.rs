@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::market::summary::Summary;
+use crate::{clock, market::summary::Summary};
 
 /// One published summary.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct Update {
     pub seq: u64,
     /// When it was published.
     pub timestamp: Timestamp,
-    /// Who published it: `refresher`, `refresh` or `reader`.
+    /// Who published it: `refresher`, `refresh`, or `store` for what an earlier process left there.
     pub source: String,
     /// What is published.
     pub summary: Arc<Summary>,
@@ -24,6 +24,9 @@ pub struct Update {
 #[derive(Clone, Debug)]
 pub struct Hub {
     newest: watch::Sender<Option<Arc<Update>>>,
+    /// What a client is told before anything was published. Invariant: below each update's `seq`,
+    /// and not below what an earlier process told.
+    starting_seq: u64,
 }
 
 impl Default for Hub {
@@ -37,7 +40,13 @@ impl Hub {
     pub fn new() -> Self {
         Self {
             newest: watch::Sender::new(None),
+            starting_seq: wall_clock_ms(clock::now()),
         }
+    }
+
+    /// The sequence number of having nothing yet: below the first update's.
+    pub fn starting_seq(&self) -> u64 {
+        self.starting_seq
     }
 
     /// A receiver that sees the newest update and every change that it is quick enough for.
@@ -50,11 +59,6 @@ impl Hub {
         self.newest.borrow().clone()
     }
 
-    /// How many are subscribed.
-    pub fn subscribers(&self) -> usize {
-        self.newest.receiver_count()
-    }
-
     /// Publishes a summary to whoever listens; nobody listening is no failure.
     ///
     /// The sequence starts at the wall clock's milliseconds: rounds are seconds apart, so a process
@@ -62,10 +66,8 @@ impl Hub {
     pub fn publish(&self, source: &str, summary: Arc<Summary>, now: Timestamp) -> Arc<Update> {
         let mut published = None;
         self.newest.send_modify(|newest| {
-            let at_least = u64::try_from(now.as_millisecond()).unwrap_or(0);
-            let seq = newest
-                .as_ref()
-                .map_or(at_least, |last| at_least.max(last.seq + 1));
+            let last = newest.as_ref().map_or(self.starting_seq, |last| last.seq);
+            let seq = wall_clock_ms(now).max(last + 1);
             let update = Arc::new(Update {
                 seq,
                 timestamp: now,
@@ -77,4 +79,8 @@ impl Hub {
         });
         published.expect("send_modify runs its closure once")
     }
+}
+
+fn wall_clock_ms(now: Timestamp) -> u64 {
+    u64::try_from(now.as_millisecond()).unwrap_or(0)
 }

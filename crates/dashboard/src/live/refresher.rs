@@ -39,7 +39,6 @@ struct Pulse {
     /// The task has until then to show another sign of life.
     alive_until: Mutex<Instant>,
     rounds: AtomicU64,
-    restarts: AtomicU64,
 }
 
 struct Walk {
@@ -61,7 +60,6 @@ impl Refresher {
         let pulse = Arc::new(Pulse {
             alive_until: Mutex::new(clock::monotonic() + ROUND_LIMIT + LATE_BY),
             rounds: AtomicU64::new(0),
-            restarts: AtomicU64::new(0),
         });
         let walk = Arc::new(Walk {
             service,
@@ -82,11 +80,6 @@ impl Refresher {
     /// Rounds that were published since start.
     pub fn rounds(&self) -> u64 {
         self.pulse.rounds.load(Ordering::Relaxed)
-    }
-
-    /// How often a panic ended the task and it was started again.
-    pub fn restarts(&self) -> u64 {
-        self.pulse.restarts.load(Ordering::Relaxed)
     }
 }
 
@@ -110,7 +103,6 @@ async fn supervise(walk: Arc<Walk>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return abort.abort(),
             ended = task => {
-                walk.pulse.restarts.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(panicked = ended.is_err(), "the refresher ended and is started again");
             }
         }
@@ -123,6 +115,7 @@ async fn supervise(walk: Arc<Walk>, stop: CancellationToken) {
 
 impl Walk {
     async fn run(self: Arc<Self>) {
+        self.warm().await;
         let mut outcomes = self.service.outcomes();
         let mut failed_rounds = 0;
         loop {
@@ -139,6 +132,18 @@ impl Walk {
             if self.rest(began + pause, pause, &mut outcomes).await == Rest::CutShort {
                 failed_rounds = 0;
             }
+        }
+    }
+
+    /// Takes over what an earlier process left in the store. A round wants new figures and looks at
+    /// no stored ones: whoever asks while the first one waits for a source would wait with it.
+    async fn warm(&self) {
+        // After a panic there is something newer already.
+        if self.hub.latest().is_some() {
+            return;
+        }
+        if let Some(summary) = self.service.stored_summary().await {
+            self.hub.publish("store", summary, clock::now());
         }
     }
 

@@ -127,6 +127,18 @@ impl DataService {
         (answer, outcome)
     }
 
+    /// What the store has of an earlier process: the summary, which L1 has from then on, else what
+    /// the last good figures are worth now. Asks no source; takes two of the store's deadlines at most.
+    pub(crate) async fn stored_summary(&self) -> Option<Arc<Summary>> {
+        let stored = self.cache.as_ref()?.cached_dashboard_data().await;
+        if let Some(entry) = stored.filter(|entry| self.market.is_ours(entry.value())) {
+            return Some(Arc::clone(entry.value()));
+        }
+        self.seed().await;
+        let known = self.market.summary(Duration::ZERO);
+        known.has_value().then(|| Arc::new(known))
+    }
+
     /// How each source is doing.
     pub fn sources(&self) -> Vec<SourceReport> {
         self.market.sources()
@@ -178,11 +190,7 @@ impl DataService {
             None => None,
         };
         let now = clock::now();
-        let own = own.map(|summary| Answer {
-            age: age(&summary),
-            ..uncached(summary)
-        });
-        [stored, own]
+        [stored, own.map(uncached)]
             .into_iter()
             .flatten()
             .filter(|answer| {
@@ -238,6 +246,7 @@ impl DataService {
         let task = tokio::spawn(async move {
             service.seed().await;
             let round = service.market.round(demand).await;
+            let round = service.unless_unchanged(generation, round);
             service.end(generation, &round);
             round
         });
@@ -252,6 +261,22 @@ impl DataService {
         }
         .boxed()
         .shared()
+    }
+
+    /// A round that asked nobody and found nothing changed has the last round's summary: while no
+    /// cache can keep it, readers would otherwise get a new version of the same figures each time.
+    fn unless_unchanged(&self, generation: u64, round: Round) -> Round {
+        let last = self.last_round().clone();
+        let same = last.filter(|(born, last)| {
+            *born == generation && last.summary.readings() == round.summary.readings()
+        });
+        match (round.outcome, same) {
+            (Outcome::NothingAsked, Some((_, last))) => Round {
+                summary: last.summary,
+                ..round
+            },
+            _ => round,
+        }
     }
 
     fn end(&self, generation: u64, round: &Round) {
@@ -308,7 +333,8 @@ impl DataService {
 fn answer(entry: &Entry<Arc<Summary>>) -> Answer {
     Answer {
         summary: Arc::clone(entry.value()),
-        age: entry.age(),
+        // An entry is as old as its load; a load may have found nothing newer than its last summary.
+        age: entry.age().max(age(entry.value())),
         is_stale: entry.is_stale(),
         tier: match entry.source() {
             terrace::Source::Local => Tier::Local,
@@ -320,8 +346,8 @@ fn answer(entry: &Entry<Arc<Summary>>) -> Answer {
 
 fn uncached(summary: Arc<Summary>) -> Answer {
     Answer {
+        age: age(&summary),
         summary,
-        age: Duration::ZERO,
         is_stale: false,
         tier: Tier::Uncached,
     }

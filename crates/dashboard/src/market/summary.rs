@@ -74,15 +74,6 @@ impl Summary {
         self.last_updated
     }
 
-    /// When the sources say that the youngest of its figures was so.
-    pub fn observed(&self) -> Option<Timestamp> {
-        self.readings
-            .iter()
-            .filter_map(|r| r.state.sample())
-            .map(|s| s.observed_at)
-            .max()
-    }
-
     /// Whether the figures are simulated.
     pub const fn origin(&self) -> Origin {
         self.origin

@@ -49,10 +49,12 @@ impl Redis {
     }
 
     pub(crate) fn url(&self) -> RedisUrl {
-        url(&format!(
-            "unix://{}",
-            self.directory.join("socket").display()
-        ))
+        url(&self.address())
+    }
+
+    /// The value of REDIS_URL.
+    pub(crate) fn address(&self) -> String {
+        format!("unix://{}", self.directory.join("socket").display())
     }
 
     /// An address at which nobody listens.

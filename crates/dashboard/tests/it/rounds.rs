@@ -6,7 +6,8 @@ use dashboard::market::answer::{Refreshed, Tier};
 use market_sim::{Fault, FaultKind, Source};
 
 use crate::{
-    rig::until,
+    redis::Redis,
+    rig::{Rig, SUMMARY, TOKEN, until},
     stand::{Caching, ENDPOINTS, Stand, json},
 };
 
@@ -84,6 +85,38 @@ async fn after_forgetting_the_next_read_asks_every_source_again() {
     for endpoint in ENDPOINTS {
         assert_eq!(stand.calls(endpoint), 2, "{endpoint}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_clear_that_missed_a_dead_redis_readers_get_one_version_with_its_real_age() {
+    let redis = Redis::start().await;
+    let address = redis.address();
+    let rig = Rig::start(&[
+        ("REDIS_URL", &address),
+        ("ADMIN_TOKEN", TOKEN),
+        ("REFRESH_INTERVAL_SECONDS", "3600"),
+    ])
+    .await;
+    rig.warm().await;
+    drop(redis);
+    let sent = format!("Bearer {TOKEN}");
+    let cleared = rig
+        .call("POST", "/clear-cache", &[("Authorization", &sent)])
+        .await;
+    assert_ne!(cleared.json()["success"], true, "{}", cleared.text());
+    let first = rig.get(SUMMARY).await;
+    assert!(first.json()["btc_price_usd"].is_number());
+    let tag = first.header("etag").map(ToOwned::to_owned);
+    assert!(tag.is_some());
+    let aged = until("the summary to be a second old", || async {
+        let reply = rig.get(SUMMARY).await;
+        assert_eq!(reply.header("etag"), tag.as_deref());
+        let status = reply.header("cache-status").unwrap_or_default();
+        assert!(!status.contains("stored"), "{status}");
+        (reply.header("age") != Some("0")).then_some(reply)
+    })
+    .await;
+    assert_eq!(aged.body, first.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

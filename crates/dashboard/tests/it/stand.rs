@@ -70,13 +70,17 @@ impl Stand {
     }
 
     pub(crate) fn break_every_source(&self, kind: &FaultKind) {
-        for source in [Source::Binance, Source::CoinGecko, Source::Fng] {
-            self.break_source(source, kind.clone());
-        }
+        break_every_source(&self.simulator, kind);
     }
 
     pub(crate) fn calls(&self, endpoint: &str) -> u64 {
         self.simulator.calls().get(endpoint).copied().unwrap_or(0)
+    }
+}
+
+pub(crate) fn break_every_source(simulator: &Simulator, kind: &FaultKind) {
+    for source in [Source::Binance, Source::CoinGecko, Source::Fng] {
+        simulator.inject(source, Fault::always(kind.clone()));
     }
 }
 

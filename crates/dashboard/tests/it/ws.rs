@@ -1,9 +1,10 @@
 //! `/ws`: order, liveness, and who may come in.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dashboard::http::ws::Pace;
 use futures_util::{SinkExt, StreamExt};
+use market_sim::FaultKind;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -13,7 +14,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::redis::Redis;
 use crate::rig::{Rig, simulator, until};
+use crate::stand::break_every_source;
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -96,6 +99,76 @@ async fn a_snapshot_comes_first_and_updates_follow_in_rising_order() {
         assert!(seq > last, "{seq} after {last}");
         last = seq;
     }
+}
+
+#[tokio::test]
+async fn a_snapshot_without_figures_has_a_number_below_the_updates_and_not_below_earlier_ones() {
+    let earlier = Rig::start(&[]).await;
+    earlier.warm().await;
+    let mut client = joined(&earlier).await;
+    let told = json(&mut client).await["seq"].as_u64().expect("a number");
+    earlier.stop().await;
+
+    let simulator = simulator().await;
+    break_every_source(&simulator, &FaultKind::Hang);
+    let restarted = Rig::start_with(
+        &[("UPSTREAM_TIMEOUT_MS", "2000")],
+        Pace::default(),
+        simulator,
+    )
+    .await;
+    let mut client = joined(&restarted).await;
+    let snapshot = json(&mut client).await;
+    assert!(snapshot["data"].is_null(), "{snapshot}");
+    let empty = snapshot["seq"].as_u64().expect("a number");
+    assert!(empty > told, "{empty} after {told}");
+    let update = json(&mut client).await;
+    assert!(update["seq"].as_u64() > Some(empty), "{update}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_instance_whose_sources_hang_answers_at_once_with_what_redis_has() {
+    let redis = Redis::start().await;
+    let address = redis.address();
+    let settings = [
+        ("REDIS_URL", address.as_str()),
+        // The machine of the tests may be busy; an answering Redis is the point here.
+        ("L2_TIMEOUT_MS", "900"),
+    ];
+    let earlier = Rig::start(&settings).await;
+    earlier.warm().await;
+    // A round begins when the one before it is stored.
+    let mut client = joined(&earlier).await;
+    for _ in 0..3 {
+        json(&mut client).await;
+    }
+    earlier.stop().await;
+    // With the last good figures at hand no source would be due yet, and the first round short.
+    let live = redis.command(&["KEYS", "*dashboard:live*"]);
+    for key in live.lines() {
+        redis.command(&["DEL", key]);
+    }
+
+    let simulator = simulator().await;
+    break_every_source(&simulator, &FaultKind::Hang);
+    let restarted = Rig::start_with(&settings, Pace::default(), simulator).await;
+    // The round is under way, and it has nothing to say for eight seconds.
+    until("the first round to ask", || async {
+        (!restarted.simulator.calls().is_empty()).then_some(())
+    })
+    .await;
+    let asked = Instant::now();
+    let summary = restarted.summary().await;
+    assert!(
+        asked.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        asked.elapsed()
+    );
+    assert!(summary["btc_price_usd"].is_number(), "{summary}");
+    let snapshot = json(&mut joined(&restarted).await).await;
+    assert_eq!(snapshot["type"], "snapshot");
+    assert!(snapshot["data"]["btc_price_usd"].is_number(), "{snapshot}");
+    assert_eq!(snapshot["source"], "store");
 }
 
 #[tokio::test]
