@@ -54,6 +54,8 @@ pub struct CacheManager {
     candles: Cache<Arc<Candles>>,
     general: Cache<Encoded>,
     market_data_ttl: Duration,
+    /// CACHE_L2_TTL_SECONDS: what no value outlives in L2, the last good figures apart.
+    longest: Duration,
     load_timeout: Duration,
     has_store: bool,
     engine: &'static str,
@@ -119,6 +121,7 @@ impl CacheManager {
             candles: candles.build()?,
             general: general.build()?,
             market_data_ttl: config.market_data_ttl,
+            longest: config.l2_ttl,
             load_timeout,
             has_store,
             engine: policy.engine(),
@@ -328,7 +331,8 @@ impl CacheManager {
         CacheStats::of(self.engine, caches.to_vec())
     }
 
-    /// Whether the caches can do their work, L1 at the least. The store was asked within a second.
+    /// Whether every tier that is configured works. L1 cannot fail; the store's last probe, at most
+    /// some seconds old, tells for it. Asks nobody.
     pub fn health_check(&self) -> bool {
         self.stats().is_sound()
     }
@@ -341,7 +345,7 @@ impl CacheManager {
     }
 
     fn general_with(&self, ttl: Duration) -> EntryOptions {
-        EntryOptions::ttl(ttl).load_timeout(self.load_timeout)
+        EntryOptions::ttl(ttl.min(self.longest)).load_timeout(self.load_timeout)
     }
 }
 

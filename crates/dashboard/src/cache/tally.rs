@@ -63,9 +63,9 @@ impl CacheStats {
         self.store().is_some_and(|store| store.healthy)
     }
 
-    /// Whether the caches do their work. L1 cannot fail, and a store that does costs no answer.
+    /// Whether every tier that is configured works. L1 cannot fail, and what is off does not count.
     pub fn is_sound(&self) -> bool {
-        self.l1_capacity > 0
+        self.store().is_none_or(|store| store.healthy)
     }
 
     fn store(&self) -> Option<terrace::StoreState> {

@@ -68,7 +68,8 @@ impl DataService {
             cache,
             upstream_timeout: config.upstream_timeout,
             refresh_interval: config.refresh_interval,
-            dashboard_ttl: config.dashboard_ttl,
+            // A load's own ttl wins over the cache's, so the cap is kept here too.
+            dashboard_ttl: config.dashboard_ttl.min(config.l2_ttl),
             flight: Mutex::new(None),
             last_round: Mutex::new(None),
             outcomes: watch::Sender::new(Outcome::NothingAsked),

@@ -219,6 +219,50 @@ async fn a_service_starts_and_serves_while_redis_is_not_there() {
         (cache.stats().l2_status() == "unavailable").then_some(())
     })
     .await;
+    assert!(!cache.health_check());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_but_the_last_good_figures_stays_in_redis_longer_than_is_set() {
+    const LONGEST: Duration = Duration::from_secs(40);
+    let redis = Redis::start().await;
+    let mut stand = Stand::new().await;
+    stand.config.redis_url = Some(redis.url());
+    stand.config.l2_ttl = LONGEST;
+    assert!(stand.config.dashboard_ttl > LONGEST && stand.config.market_data_ttl > LONGEST);
+    let cache = stand.cache();
+    let service = stand.service_over(Some(Arc::clone(&cache)));
+    service.fetch_dashboard_summary().await;
+    cache.set(&key("market:btc"), &QUOTE).await.expect("set");
+    cache
+        .set_with_ttl(&key("market:eth"), &QUOTE, LONGEST * 90)
+        .await
+        .expect("set");
+    cache
+        .cache_or_compute(&key("market:sol"), LONGEST * 90, quote)
+        .await
+        .expect("computed");
+    let wanted = [
+        "dashboard:summary",
+        "candles:btc:1d",
+        "market:btc",
+        "market:eth",
+        "market:sol",
+    ];
+    let keys = until("all that was stored to lie in Redis", || async {
+        let keys = redis.command(&["KEYS", "*"]);
+        wanted.iter().all(|key| keys.contains(key)).then_some(keys)
+    })
+    .await;
+    for key in keys.lines().filter(|key| !key.contains("dashboard:live")) {
+        let left: i64 = redis
+            .command(&["PTTL", key])
+            .trim()
+            .parse()
+            .expect("a number");
+        let allowed = 0..=i64::try_from(LONGEST.as_millis()).expect("it fits");
+        assert!(allowed.contains(&left), "{key}: {left} ms");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
