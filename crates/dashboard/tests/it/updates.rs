@@ -1,6 +1,9 @@
 //! Rounds that are made and published without being asked for.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use dashboard::{
     clock,
@@ -13,7 +16,13 @@ use market_sim::FaultKind;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::stand::{Caching, Stand, json};
+use crate::{
+    rig::{Rig, until},
+    stand::{Caching, Stand, json},
+    ws::{joined, json as frame},
+};
+
+const REFRESH: &str = "/api/crypto/dashboard-summary/refresh";
 
 async fn next(updates: &mut watch::Receiver<Option<Arc<Update>>>) -> Arc<Update> {
     let changed = timeout(Duration::from_secs(10), updates.changed()).await;
@@ -80,4 +89,65 @@ async fn the_sequence_never_goes_back_over_a_restart() {
     let back = now - jiff::SignedDuration::from_secs(3_600);
     let before = later.latest().map(|update| update.seq);
     assert!(Some(later.publish("test", summary, back).seq) > before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_that_somebody_asked_for_is_broadcast() {
+    // The refresher makes one round and rests for an hour; whatever comes then is the refresh.
+    let rig = Rig::start(&[("REFRESH_INTERVAL_SECONDS", "3600")]).await;
+    rig.warm().await;
+    let mut client = joined(&rig).await;
+    let before = frame(&mut client).await;
+    let refreshed = until("a refresh that makes a round", || async {
+        let reply = rig.call("POST", REFRESH, &[]).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let made = reply.json()["last_updated"].clone();
+        (made != before["data"]["last_updated"]).then_some(made)
+    })
+    .await;
+    let update = frame(&mut client).await;
+    assert_eq!(update["type"], "dashboard_update");
+    assert_eq!(update["source"], "refresh");
+    assert_eq!(update["data"]["last_updated"], refreshed);
+    assert!(update["seq"].as_u64() > before["seq"].as_u64());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_readers_success_ends_a_back_off() {
+    let mut stand = Stand::new().await;
+    // Four failed rounds, and the pause is longer than this test may take.
+    stand.config.refresh_interval = Duration::from_millis(20);
+    stand.config.refresh_backoff_max = Duration::from_secs(3_600);
+    stand.break_every_source(&FaultKind::Status {
+        status: 404,
+        retry_after: None,
+    });
+    let hub = Hub::new();
+    let stop = CancellationToken::new();
+    let service = stand.service(Caching::Off);
+    let refresher = Refresher::start(&stand.config, service.clone(), hub, stop.clone());
+    // After the eleventh failed round it rests for 20 ms * 2^8, which is five seconds.
+    until("a long back-off", || async {
+        (refresher.rounds() >= 11).then_some(())
+    })
+    .await;
+    let rounds = refresher.rounds();
+    stand.simulator.reset();
+    let read = Instant::now();
+    // The first reader may still join a round that failed.
+    until("a reader's success", || async {
+        let answer = service.fetch_dashboard_summary_direct().await;
+        answer.summary.has_value().then_some(())
+    })
+    .await;
+    until("the refresher to go on", || async {
+        (refresher.rounds() > rounds + 3).then_some(())
+    })
+    .await;
+    assert!(
+        read.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        read.elapsed()
+    );
+    stop.cancel();
 }

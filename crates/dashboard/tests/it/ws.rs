@@ -18,7 +18,7 @@ use crate::redis::Redis;
 use crate::rig::{Rig, simulator, until};
 use crate::stand::break_every_source;
 
-type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -32,7 +32,7 @@ async fn join(rig: &Rig, origin: Option<&str>) -> Result<Client, Error> {
     connect_async(request).await.map(|(client, _)| client)
 }
 
-async fn joined(rig: &Rig) -> Client {
+pub(crate) async fn joined(rig: &Rig) -> Client {
     join(rig, None).await.expect("a WebSocket")
 }
 
@@ -53,7 +53,7 @@ async fn text(client: &mut Client) -> String {
     }
 }
 
-async fn json(client: &mut Client) -> Value {
+pub(crate) async fn json(client: &mut Client) -> Value {
     serde_json::from_str(&text(client).await).expect("JSON")
 }
 
