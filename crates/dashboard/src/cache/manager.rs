@@ -9,7 +9,7 @@ use terrace::{BoxError, Cache, Entry, EntryOptions, Loaded, RedisStore, Written}
 use super::keys::{CacheKeys, Interval, Key, Kind};
 use crate::{
     config::Config,
-    market::{LONGEST_HARD_TIME, candles::Candles, summary::Summary, symbol::Symbol},
+    market::{LONGEST_HARD_TIME, ROUND_LIMIT, candles::Candles, summary::Summary, symbol::Symbol},
     setting::{Policy, RedisUrl},
 };
 
@@ -102,8 +102,9 @@ impl CacheManager {
             .policy(policy)
             .local_ttl(config.l1_ttl)
             .store_timeout(config.l2_timeout)
+            // The refresher reads them beside its round, for as long as a round may last at the most.
             // No stale life: the figures computed from candles have one, and say so.
-            .defaults(brief(config.market_data_ttl));
+            .defaults(brief(config.market_data_ttl).load_timeout(load_timeout.max(ROUND_LIMIT)));
         let mut general = Cache::builder("general")
             .capacity(general_entries)
             .policy(policy)

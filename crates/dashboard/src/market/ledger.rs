@@ -17,8 +17,10 @@ use crate::config::Config;
 /// Who wants new figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Demand {
-    /// A reader who missed, or the refresher.
+    /// A reader who missed.
     Round,
+    /// The refresher: nobody waits for the slowest source, which may take longer.
+    Background,
     /// A person who asked for it: prices need not wait for a refresher that is set to be slow.
     Refresh,
 }
@@ -197,6 +199,16 @@ impl Ledger {
                     page.rejected.insert(figure, reason);
                 }
             }
+        }
+    }
+
+    /// Writes down that a group keeps its round waiting. It is asked until `wait` after the claim,
+    /// so nobody asks it a second time meanwhile.
+    pub(crate) fn defer(&mut self, claim: &Claim, group: Group, wait: Duration) {
+        if claim.generation == self.generation {
+            let page = self.pages.entry(group).or_default();
+            page.failed = Some(Reason::TimedOut);
+            page.asked = Some((claim.at, wait));
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -31,6 +31,10 @@ use crate::{
 /// A round is not worth waiting for longer than this, however patient the settings are.
 pub(crate) const ROUND_LIMIT: Duration = Duration::from_secs(30);
 
+/// What the refresher's round may spend on one source; the rest of its time is for putting it
+/// together. Only UPSTREAM_TIMEOUT_MS of it delays anybody.
+const READ_LIMIT: Duration = Duration::from_secs(29);
+
 /// Reads end by themselves at their deadline and write down what that says of the source; this is
 /// the net below them.
 const VERDICT_GRACE: Duration = Duration::from_millis(100);
@@ -41,6 +45,18 @@ pub(crate) struct Round {
     pub(crate) summary: Arc<Summary>,
     pub(crate) outcome: Outcome,
     pub(crate) ended: Instant,
+}
+
+/// What one group's read gave.
+type Attempt = (Group, Result<Batch, UpstreamError>);
+
+/// The reads of a round.
+pub(crate) struct Reads<'a> {
+    claim: Claim,
+    under_way: FuturesUnordered<BoxFuture<'a, Attempt>>,
+    start: Instant,
+    /// When the round ends without those that are slower.
+    cut: Instant,
 }
 
 /// How the sources did.
@@ -75,7 +91,7 @@ impl Market {
         cache: Option<Arc<CacheManager>>,
     ) -> Result<Self, ServiceError> {
         let bases = [&config.binance, &config.coingecko, &config.fng];
-        let client = client(&bases, config.upstream_timeout)?;
+        let client = client(&bases, config.upstream_timeout.max(READ_LIMIT))?;
         let upstream = |source, base: &crate::setting::BaseUrl| {
             Upstream::new(source, base.clone(), client.clone())
         };
@@ -92,21 +108,57 @@ impl Market {
         })
     }
 
-    /// Asks what is due and makes a summary; never fails, and never takes longer than
-    /// UPSTREAM_TIMEOUT_MS and some milliseconds of computing.
-    pub(crate) async fn round(&self, demand: Demand) -> Round {
+    /// Asks what is due; the answers come out of the reads.
+    pub(crate) fn begin(&self, demand: Demand) -> Reads<'_> {
         let start = clock::monotonic();
-        let deadline = start + self.upstream_timeout;
+        let patience = start + self.upstream_timeout;
+        let (deadline, cut) = match demand {
+            Demand::Background => (patience.max(start + READ_LIMIT), patience),
+            // These end by themselves, and write down what that says of their source.
+            Demand::Round | Demand::Refresh => (patience, patience + VERDICT_GRACE * 2),
+        };
         let claim = self.ledger().claim(demand, start);
-        let reads = claim.groups.iter().map(|&group| self.read(group, deadline));
-        let attempts = join_all(reads).await;
-        let outcome = self.record(&claim, attempts);
-        let took = clock::monotonic() - start;
+        let read = |group: Group| async move { (group, self.read(group, deadline).await) };
+        let under_way = claim
+            .groups
+            .iter()
+            .map(|&group| read(group).boxed())
+            .collect();
+        Reads {
+            claim,
+            under_way,
+            start,
+            cut,
+        }
+    }
+
+    /// Makes a summary of what answers within UPSTREAM_TIMEOUT_MS; never fails, and takes no longer
+    /// than that and some milliseconds. What is slower stays in `reads`, for [`Market::late`].
+    pub(crate) async fn round(&self, reads: &mut Reads<'_>) -> Round {
+        let mut attempts = Vec::new();
+        while let Ok(Some(attempt)) = timeout_at(reads.cut, reads.under_way.next()).await {
+            attempts.push(attempt);
+        }
+        let outcome = self.record(&reads.claim, attempts);
+        let took = clock::monotonic() - reads.start;
         Round {
             summary: Arc::new(self.summary(took)),
             outcome,
             ended: clock::monotonic(),
         }
+    }
+
+    /// Waits for those that were too slow for their round: the next one has their figures.
+    pub(crate) async fn late(&self, mut reads: Reads<'_>) -> Outcome {
+        let mut outcome = Outcome::NothingAsked;
+        while let Some((group, attempt)) = reads.under_way.next().await {
+            if attempt.is_ok() {
+                outcome = Outcome::Worked;
+            }
+            let trouble = self.write_down(&reads.claim, group, attempt);
+            self.upstream(group.source()).conclude(trouble);
+        }
+        outcome
     }
 
     /// What is known at this moment; asks nobody.
@@ -148,19 +200,25 @@ impl Market {
         self.upstreams().into_iter().map(Upstream::report).collect()
     }
 
-    fn record(&self, claim: &Claim, attempts: Vec<Result<Batch, UpstreamError>>) -> Outcome {
-        let now = clock::now();
-        let mut worked = false;
+    fn record(&self, claim: &Claim, attempts: Vec<Attempt>) -> Outcome {
+        let worked = attempts.iter().any(|(_, attempt)| attempt.is_ok());
+        let answered: Vec<Group> = attempts.iter().map(|(group, _)| *group).collect();
         let mut troubles: HashMap<Source, Option<Reason>> = HashMap::new();
-        let mut ledger = self.ledger();
-        for (&group, attempt) in claim.groups.iter().zip(attempts) {
-            worked |= attempt.is_ok();
-            let attempt = attempt.map_err(|error| error.reason());
+        let mut note = |group: Group, reason: Option<Reason>| {
             let trouble = troubles.entry(group.source()).or_default();
-            *trouble = trouble.or(attempt.as_ref().err().copied());
-            ledger.record(claim, group, attempt, now);
+            *trouble = trouble.or(reason);
+        };
+        for (group, attempt) in attempts {
+            note(group, self.write_down(claim, group, attempt));
         }
-        drop(ledger);
+        for &group in claim
+            .groups
+            .iter()
+            .filter(|group| !answered.contains(group))
+        {
+            self.ledger().defer(claim, group, ROUND_LIMIT);
+            note(group, Some(Reason::TimedOut));
+        }
         for (source, trouble) in troubles {
             self.upstream(source).conclude(trouble);
         }
@@ -169,6 +227,19 @@ impl Market {
             (false, true) => Outcome::Worked,
             (false, false) => Outcome::Failed,
         }
+    }
+
+    /// Keeps what a read gave; why it failed, if it did.
+    fn write_down(
+        &self,
+        claim: &Claim,
+        group: Group,
+        attempt: Result<Batch, UpstreamError>,
+    ) -> Option<Reason> {
+        let attempt = attempt.map_err(|error| error.reason());
+        let trouble = attempt.as_ref().err().copied();
+        self.ledger().record(claim, group, attempt, clock::now());
+        trouble
     }
 
     async fn read(&self, group: Group, deadline: Instant) -> Result<Batch, UpstreamError> {

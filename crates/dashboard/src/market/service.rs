@@ -13,7 +13,10 @@ use futures_util::{
     future::{BoxFuture, Shared},
 };
 use terrace::{Entry, Loaded};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
 
 use super::{
     answer::{Answer, Refreshed, SourceReport, Tier},
@@ -117,7 +120,7 @@ impl DataService {
     /// The refresher's round, stored, and how the sources did. Ends within [`ROUND_LIMIT`].
     pub(crate) async fn refresh_in_background(self: &Arc<Self>) -> (Answer, Outcome) {
         let before = self.last_round().as_ref().map(|(_, round)| round.ended);
-        let Some(answer) = self.refresh(Demand::Round, ROUND_LIMIT).await else {
+        let Some(answer) = self.refresh(Demand::Background, ROUND_LIMIT).await else {
             return (self.known_now(), Outcome::Failed);
         };
         // Another instance may have answered for this one, which then has no round of its own.
@@ -241,24 +244,29 @@ impl DataService {
         flight.await
     }
 
-    /// A round runs on a task of its own: a caller who goes away takes nothing from the others.
+    /// A round runs on a task of its own: a caller who goes away takes nothing from the others, and
+    /// a source that is slower than the round still gets to say what it has.
     fn begin(self: &Arc<Self>, demand: Demand, generation: u64) -> Flight {
         let service = Arc::clone(self);
-        let task = tokio::spawn(async move {
+        let (landed, landing) = oneshot::channel();
+        tokio::spawn(async move {
             service.seed().await;
-            let round = service.market.round(demand).await;
+            let mut reads = service.market.begin(demand);
+            let round = service.market.round(&mut reads).await;
             let round = service.unless_unchanged(generation, round);
             service.end(generation, &round);
-            round
+            // Everybody who wanted it may have left.
+            let _ = landed.send(round);
+            if service.market.late(reads).await == Outcome::Worked {
+                service.outcomes.send_replace(Outcome::Worked);
+            }
         });
         async move {
-            match task.await {
-                Ok(round) => Some(round),
-                Err(error) => {
-                    tracing::error!(%error, "a round was lost");
-                    None
-                }
+            let landed = landing.await;
+            if landed.is_err() {
+                tracing::error!("a round was lost");
             }
+            landed.ok()
         }
         .boxed()
         .shared()

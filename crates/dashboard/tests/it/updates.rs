@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     rig::{Rig, until},
-    stand::{Caching, Stand, json},
+    stand::{Caching, Stand, UPSTREAM_TIMEOUT, json},
     ws::{joined, json as frame},
 };
 
@@ -149,5 +149,29 @@ async fn a_readers_success_ends_a_back_off() {
         "{:?}",
         read.elapsed()
     );
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_slower_than_readers_wait_gives_its_figures_to_the_refresher() {
+    let stand = Stand::new().await;
+    let service = stand.service(Caching::On);
+    let stop = CancellationToken::new();
+    stand.break_every_source(&FaultKind::Latency {
+        delay: UPSTREAM_TIMEOUT + Duration::from_millis(500),
+    });
+    let _refresher = Refresher::start(&stand.config, service.clone(), Hub::new(), stop.clone());
+    until("the refresher to ask", || async {
+        (!stand.simulator.calls().is_empty()).then_some(())
+    })
+    .await;
+    until("every figure", || async {
+        let asked = Instant::now();
+        let answer = service.fetch_dashboard_summary().await;
+        let limit = UPSTREAM_TIMEOUT + Duration::from_millis(500);
+        assert!(asked.elapsed() < limit, "{:?}", asked.elapsed());
+        (!answer.summary.has_missing()).then_some(())
+    })
+    .await;
     stop.cancel();
 }
