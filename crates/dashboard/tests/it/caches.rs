@@ -8,10 +8,12 @@ use dashboard::{
         manager::{CacheError, CacheManager},
     },
     config::Config,
+    live::{hub::Hub, refresher::Refresher},
     market::{answer::Tier, figure::Group},
 };
 use market_sim::FaultKind;
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     redis::Redis,
@@ -204,6 +206,44 @@ async fn nulls_never_take_the_place_of_the_last_good_figures() {
         .expect("Redis answers")
         .expect("still there");
     assert!(!kept.has_missing() && kept.last_updated() >= good.last_updated());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nulls_are_not_stored_while_nobody_can_say_whether_there_are_better_figures() {
+    let redis = Redis::start().await;
+    let mut stand = Stand::new().await;
+    stand.config.redis_url = Some(redis.url());
+    stand.service(Caching::On).fetch_dashboard_summary().await;
+    until("summary and last good figures to lie in Redis", || async {
+        let cache = stand.cache();
+        cache.cached_dashboard_data().await?;
+        cache.last_good().await.ok().flatten()
+    })
+    .await;
+    // The store works, but for the last good figures.
+    redis.command(&[
+        "ACL",
+        "SETUSER",
+        "default",
+        "resetkeys",
+        "~*summary*",
+        "~*candles*",
+    ]);
+    stand.break_every_source(&FaultKind::Reset);
+    let stop = CancellationToken::new();
+    let refresher = Refresher::start(
+        &stand.config,
+        stand.service(Caching::On),
+        Hub::new(),
+        stop.clone(),
+    );
+    until("rounds without a figure", || async {
+        (refresher.rounds() >= 3).then_some(())
+    })
+    .await;
+    stop.cancel();
+    let kept = stand.cache().cached_dashboard_data().await;
+    assert!(!kept.expect("still in Redis").value().has_missing());
 }
 
 #[tokio::test(flavor = "multi_thread")]
