@@ -1,0 +1,1 @@
+//! The protocol between caches and their store, as a model that is searched exhaustively.
