@@ -1,0 +1,230 @@
+//! One direction of one connection: reads, does to the bytes what the flow says,
+//! and passes on what is left.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+use super::{Ending, Flow, Lane, Traffic, lock, resp::Framer};
+
+/// Chunks on their way through a delay; more wait in the sender's socket.
+const DELAY_LINE: usize = 4_096;
+
+/// What was passed on before a cut still arrives, if the receiver takes it.
+pub(super) const LAST_BYTES: Duration = Duration::from_millis(200);
+
+pub(super) struct Pump {
+    pub(super) lane: Lane,
+    pub(super) to_server: bool,
+    pub(super) traffic: Arc<Mutex<Traffic>>,
+}
+
+/// Why a direction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The sender closed, or the receiver did.
+    Closed,
+    /// We cut it.
+    Cut,
+}
+
+/// What a flow has done since it was chosen; begins anew with the next one.
+#[derive(Default)]
+struct Progress {
+    passed: u64,
+    done: bool,
+    /// The bytes of the frame that is to come twice.
+    copy: Option<Vec<u8>>,
+    dropping: bool,
+}
+
+impl Pump {
+    pub(super) async fn carry(self, mut from: OwnedReadHalf, to: OwnedWriteHalf) -> End {
+        let (line, arrivals) = mpsc::channel(DELAY_LINE);
+        let mut writing = tokio::spawn(write(arrivals, to));
+        let end = self.pass_on(&mut from, &line).await;
+        drop(line);
+        match end {
+            End::Closed => {
+                if let Ok(mut to) = writing.await {
+                    let _ = to.shutdown().await;
+                }
+            }
+            End::Cut => {
+                let written = tokio::time::timeout(LAST_BYTES, &mut writing).await;
+                writing.abort();
+                if *lock(&self.lane.ending) == Ending::Reset {
+                    let _ = from.as_ref().set_zero_linger();
+                    if let Ok(Ok(to)) = written {
+                        let _ = to.as_ref().set_zero_linger();
+                        to.forget();
+                    }
+                }
+            }
+        }
+        end
+    }
+
+    async fn pass_on(&self, from: &mut OwnedReadHalf, line: &Line) -> End {
+        let (mut framer, mut progress) = (Framer::default(), Progress::default());
+        let mut bytes = vec![0; 65_536];
+        let (mut flows, mut cuts) = (self.flows().subscribe(), self.lane.cut.subscribe());
+        loop {
+            let read = tokio::select! {
+                read = from.read(&mut bytes) => read,
+                _ = cuts.changed() => return End::Cut,
+            };
+            let Ok(count @ 1..) = read else {
+                return End::Closed;
+            };
+            if !self.released(&mut cuts).await {
+                return End::Cut;
+            }
+            if flows.has_changed().unwrap_or(false) {
+                // A frame that is being dropped is dropped to its end.
+                progress = Progress {
+                    dropping: progress.dropping,
+                    ..Progress::default()
+                };
+            }
+            let flow = *flows.borrow_and_update();
+            let (out, goes_on) = self.apply(flow, &bytes[..count], &mut framer, &mut progress);
+            let sent = match flow {
+                _ if out.is_empty() => true,
+                Flow::Slice { size, pause } => sliced(line, &out, size, pause).await,
+                Flow::Delay(by) => line.send((Instant::now() + by, out)).await.is_ok(),
+                _ => line.send((Instant::now(), out)).await.is_ok(),
+            };
+            if !goes_on {
+                return End::Cut;
+            }
+            if !sent {
+                return End::Closed;
+            }
+        }
+    }
+
+    fn flows(&self) -> &watch::Sender<Flow> {
+        match self.to_server {
+            true => &self.lane.to_server,
+            false => &self.lane.to_client,
+        }
+    }
+
+    /// Waits while the flow holds. False when the connection is cut meanwhile.
+    async fn released(&self, cuts: &mut watch::Receiver<u64>) -> bool {
+        let mut flows = self.flows().subscribe();
+        let free = tokio::select! {
+            free = flows.wait_for(|flow| *flow != Flow::Hold) => free.is_ok(),
+            _ = cuts.changed() => false,
+        };
+        free
+    }
+
+    /// What leaves for these bytes, and whether the connection goes on.
+    fn apply(
+        &self,
+        flow: Flow,
+        bytes: &[u8],
+        framer: &mut Framer,
+        progress: &mut Progress,
+    ) -> (Vec<u8>, bool) {
+        let mut out = Vec::with_capacity(bytes.len());
+        for piece in framer.feed(bytes) {
+            let part = &bytes[piece.bytes.clone()];
+            if piece.ends && self.to_server {
+                self.count(framer.name());
+            }
+            if piece.begins && piece.kind == b'>' && flow == Flow::DropPushes {
+                progress.dropping = true;
+            }
+            if !progress.dropping {
+                out.extend_from_slice(part);
+            } else if piece.ends {
+                progress.dropping = false;
+                self.traffic().pushes_dropped += 1;
+            }
+            if piece.ends && !progress.done {
+                match flow {
+                    Flow::Inject(more) => {
+                        out.extend_from_slice(more);
+                        progress.done = true;
+                    }
+                    Flow::DuplicateOne => {
+                        // The frame may have begun in an earlier chunk: then the next one.
+                        if let Some(mut copy) = progress.copy.take() {
+                            copy.extend_from_slice(part);
+                            out.extend_from_slice(&copy);
+                            progress.done = true;
+                        } else {
+                            progress.copy = Some(Vec::new());
+                        }
+                    }
+                    _ => {}
+                }
+            } else if let Some(copy) = &mut progress.copy {
+                copy.extend_from_slice(part);
+            }
+        }
+        let before = progress.passed;
+        progress.passed += out.len() as u64;
+        match flow {
+            Flow::Swallow => out.clear(),
+            Flow::CutAfter(limit) if progress.passed >= limit => {
+                out.truncate(usize::try_from(limit - before.min(limit)).unwrap_or(usize::MAX));
+                return (out, false);
+            }
+            Flow::Flip { at } if (before..progress.passed).contains(&at) => {
+                let index = usize::try_from(at - before).unwrap_or_default();
+                out[index] ^= 0x20;
+            }
+            _ => {}
+        }
+        (out, true)
+    }
+
+    fn count(&self, command: Option<&str>) {
+        if let Some(name) = command {
+            let mut traffic = self.traffic();
+            *traffic.commands.entry(name.to_owned()).or_default() += 1;
+        }
+    }
+
+    fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        lock(&self.traffic)
+    }
+}
+
+type Line = mpsc::Sender<(Instant, Vec<u8>)>;
+
+async fn sliced(line: &Line, out: &[u8], size: usize, pause: Duration) -> bool {
+    let mut due = Instant::now();
+    for part in out.chunks(size.max(1)) {
+        due += pause;
+        if line.send((due, part.to_vec())).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+async fn write(
+    mut arrivals: mpsc::Receiver<(Instant, Vec<u8>)>,
+    mut to: OwnedWriteHalf,
+) -> OwnedWriteHalf {
+    while let Some((due, bytes)) = arrivals.recv().await {
+        tokio::time::sleep_until(due).await;
+        if to.write_all(&bytes).await.is_err() {
+            break;
+        }
+    }
+    to
+}
