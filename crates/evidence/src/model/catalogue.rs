@@ -1,9 +1,10 @@
 //! Each mutant with its rule and the smallest scenario that we know to catch it.
 //!
 //! A rule is named as in the protocol: C1 to C23, an idea of the design, a question
-//! in brackets. `(listing)` and `(OPEN)` are two that the protocol did not have:
-//! a write settles only what was listed before it began, and the end of a write lets
-//! nothing in while a removal by prefix is under way.
+//! in brackets. `(listing)`, `(OPEN)` and `(release)` are three that the protocol did
+//! not have: a write settles only what was listed before it began; the end of a write
+//! lets nothing in while a removal by prefix is under way; a RELEASE wakes even if its
+//! reply is not waited for.
 
 use super::{
     fault::Fault::{
@@ -244,6 +245,12 @@ const FLIGHTS: &[Trial] = &[
         (Empty, &[Collide, FailLoad]),
     ),
     trial(
+        M::ReleaseWakesOnlyOnReply,
+        "(release)",
+        TWO_READS,
+        (Empty, &[Collide, FailLoad, TimeOut]),
+    ),
+    trial(
         M::ReleaseWakesWhenSent,
         "C23",
         TWO_READS,
@@ -297,6 +304,7 @@ const GATES: &[Trial] = &[
 ];
 
 const REFRESH_AND_READ: Calls = &[(A, Refresh), (A, Read), (B, Remove)];
+const READ_SET_REMOVE: Calls = &[(A, Read), (A, Set), (B, Remove)];
 const SET_BETWEEN_READS: Calls = &[(A, Read), (B, Set), (A, Read)];
 
 /// Changes that break nothing here, and why they are not mutants.
@@ -328,6 +336,15 @@ pub(crate) const HARMLESS: &[(Trial, &str)] = &[
         )
         .tags(After),
         "one link is first in, first out; two links are not",
+    ),
+    (
+        trial(
+            M::NullFailsNothing,
+            "GAP",
+            READ_SET_REMOVE,
+            (Filled, &[Flush]),
+        ),
+        "costs nothing to wait for the replies: the link is still there",
     ),
 ];
 

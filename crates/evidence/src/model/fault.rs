@@ -43,7 +43,13 @@ impl Fault {
     pub(crate) fn hits(self, state: &State, target: usize) -> bool {
         let task = &state.tasks[target];
         match self {
-            Self::Cut | Self::Failover => !state.processes[target].is_cut,
+            Self::Cut | Self::Failover => {
+                let process = &state.processes[target];
+                let is_in_use = !process.outbox.is_empty()
+                    || !process.inbox.is_empty()
+                    || state.redis.is_watched_by(target);
+                is_in_use && !process.is_cut
+            }
             Self::LoseLease => state.redis.lease != 0,
             Self::LoseValue => state.redis.value != 0,
             Self::LoseTag => state.redis.tag != 0,

@@ -125,8 +125,8 @@ impl State {
         }
     }
 
-    /// The process may have missed a change.
-    pub(crate) fn gap(&mut self, process: usize, rules: Rules) {
+    /// The process may have missed a change. `fails`: what is in flight has no outcome.
+    pub(crate) fn gap(&mut self, process: usize, fails: bool, rules: Rules) {
         let before: Vec<(bool, bool)> = self
             .tasks_of(process)
             .map(|task| (task.ticket, task.is_joinable))
@@ -142,7 +142,7 @@ impl State {
         for (task, (ticket, joinable)) in self.tasks_of(process).zip(before) {
             task.ticket = ticket && rules.breaks(Mutant::TicketWithoutEpoch);
             task.is_joinable = joinable && rules.breaks(Mutant::GapKeepsFlights);
-            if task.waits > 0 {
+            if task.waits > 0 && fails {
                 task.waits = 0;
                 task.mail = Mail::Lost;
             }

@@ -137,6 +137,8 @@ pub enum Mutant {
     BareLoadPublished,
     /// The reply to RELEASE wakes nobody.
     ReleaseWakesNobody,
+    /// A RELEASE that times out wakes nobody.
+    ReleaseWakesOnlyOnReply,
     /// RELEASE wakes when it is sent.
     ReleaseWakesWhenSent,
     /// RELEASE voids: the protocol's first wording. It breaks nothing.
@@ -161,4 +163,6 @@ pub enum Mutant {
     ReleaseTakesAnyLease,
     /// `remove_tag` ends the cache-wide generation at its start only.
     RemoveTagWidensOnce,
+    /// A null push leaves what is in flight in flight.
+    NullFailsNothing,
 }

@@ -129,7 +129,7 @@ impl State {
         if is_stored && is_valid && has(self.overwritten, writer.value) {
             self.report(Breach::UnfencedFill);
         }
-        let is_awaited = writer.waits > 0 && writer.question == command.question;
+        let is_awaited = writer.awaits(command);
         if writer.call == Call::Set && command.verb == Verb::Fill && is_awaited {
             self.check_set(writer.barred, rules);
         }
@@ -165,6 +165,22 @@ impl State {
     fn is_current(&self, entry: Token, rules: Rules) -> bool {
         let is_valid = rules.tags == Tags::None || self.stored(entry).1 == self.redis.tag;
         entry == self.redis.value && is_valid
+    }
+
+    /// What is barred where no read will begin any more makes no difference.
+    pub(crate) fn forget_unasked(&mut self) {
+        let tasks = &self.tasks[..usize::from(self.task_count)];
+        for (index, process) in self.processes.iter_mut().enumerate() {
+            let will_read = tasks.iter().any(|task| {
+                usize::from(task.process) == index
+                    && task.at == At::Start
+                    && matches!(task.call, Call::Read | Call::Refresh)
+            });
+            if !will_read {
+                process.barred = 0;
+                process.settled = 0;
+            }
+        }
     }
 
     /// Nothing can happen any more. Is everything over?

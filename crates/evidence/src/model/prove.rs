@@ -9,7 +9,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 
 use super::{
     catalogue::{HARMLESS, TRIALS, Trial},
-    mixes::{Group, fast, full},
+    mixes::{Group, fast, full, whole},
     mutant::{Mutant, Rules},
     report::{Ending, Fate, MutantReport, MutantRow, Report, Row},
     scenario::Scenario,
@@ -19,14 +19,18 @@ use super::{
 /// How much is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// Mixes of two calls, the most telling of three: seconds.
+    /// Mixes of two calls, the most telling of three: seconds, without optimisation.
     Fast,
-    /// Mixes of three calls and all faults: minutes.
+    /// Each mix of three calls with each fault, from one start: minutes.
     Full,
+    /// From each start, and to the end: an hour.
+    Whole,
 }
 
 /// A search ends here; a scenario that is larger is reported as cut.
-const MOST_STEPS: usize = 1_500_000;
+const MOST_STEPS: usize = 1_000_000;
+/// A gigabyte or two.
+const MOST_STEPS_OF_WHOLE: usize = 40_000_000;
 /// No mutant's scenario comes near.
 const MOST_STEPS_OF_A_TRIAL: usize = 4_000_000;
 
@@ -70,17 +74,18 @@ fn search(scenario: &Scenario, mutant: Option<Mutant>, most_steps: usize) -> Fou
 
 /// Searches the protocol for a state that breaks a promise.
 pub fn prove(effort: Effort) -> Report {
-    let (scenarios, threads) = match effort {
-        Effort::Fast => (fast(), 1),
-        Effort::Full => (full(), 2),
+    let (scenarios, threads, most_steps) = match effort {
+        Effort::Fast => (fast(), 1, MOST_STEPS),
+        Effort::Full => (full(), 2, MOST_STEPS),
+        Effort::Whole => (whole(), 2, MOST_STEPS_OF_WHOLE),
     };
     Report {
-        rows: search_all(&scenarios, threads),
+        rows: search_all(&scenarios, threads, most_steps),
     }
 }
 
 /// One search is too short for several threads; several searches are not.
-fn search_all(scenarios: &[(Group, Scenario)], threads: usize) -> Vec<Row> {
+fn search_all(scenarios: &[(Group, Scenario)], threads: usize, most_steps: usize) -> Vec<Row> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut rows = Vec::new();
@@ -89,7 +94,7 @@ fn search_all(scenarios: &[(Group, Scenario)], threads: usize) -> Vec<Row> {
             let Some((group, scenario)) = scenarios.get(index) else {
                 return rows;
             };
-            let found = search(scenario, None, MOST_STEPS);
+            let found = search(scenario, None, most_steps);
             let row = Row {
                 scenario: scenario.to_string(),
                 group: group.clone(),

@@ -341,17 +341,17 @@ impl State {
         self.release(guard, rules);
     }
 
-    /// No store tells us of our own removal, so the reply wakes who was told "held".
+    /// No store tells us of our own removal, so its end wakes who was told "held":
+    /// whatever came of it. A reply that was not waited for is no reason to sleep on.
     fn released(&mut self, task: usize, is_lost: bool, rules: Rules) {
         let process = usize::from(self.tasks[task].process);
-        let is_deaf =
-            rules.breaks(Mutant::ReleaseWakesNobody) || rules.breaks(Mutant::ReleaseWakesWhenSent);
-        if !is_lost && !is_deaf {
-            if rules.breaks(Mutant::ReleaseVoids) {
-                self.void(process, rules);
-            } else {
-                self.turn(process);
-            }
+        let is_deaf = rules.breaks(Mutant::ReleaseWakesNobody)
+            || rules.breaks(Mutant::ReleaseWakesWhenSent)
+            || (is_lost && rules.breaks(Mutant::ReleaseWakesOnlyOnReply));
+        if !is_deaf && rules.breaks(Mutant::ReleaseVoids) {
+            self.void(process, rules);
+        } else if !is_deaf {
+            self.turn(process);
         }
         self.finish(task);
     }

@@ -68,6 +68,12 @@ impl Redis {
         }
     }
 
+    pub(crate) fn is_watched_by(&self, client: usize) -> bool {
+        self.watchers
+            .iter()
+            .any(|watchers| watchers & (1 << client) != 0)
+    }
+
     pub(crate) fn forget_watcher(&mut self, client: usize) {
         for watchers in &mut self.watchers {
             *watchers &= !(1 << client);

@@ -58,6 +58,13 @@ impl Model for Search {
         }
         self.task_steps(state, steps);
         self.link_steps(state, steps);
+        // Nobody sees that late bytes are lost, before the end.
+        let is_late = |step: &Step| matches!(step, Step::ExecuteLate(_));
+        if let (Some(&Step::ExecuteLate(process)), true) =
+            (steps.first(), steps.iter().all(is_late))
+        {
+            steps.push(Step::LoseLate(process));
+        }
         if steps.is_empty() {
             if state.redis.lease != 0 {
                 steps.push(Step::ExpireLease);
@@ -72,6 +79,7 @@ impl Model for Search {
         let mut state = *before;
         self.advance(&mut state, step);
         state.check_proof(self.rules);
+        state.forget_unasked();
         Some(state)
     }
 
@@ -124,7 +132,6 @@ impl Search {
             }
             if !process.late.is_empty() {
                 steps.push(Step::ExecuteLate(index));
-                steps.push(Step::LoseLate(index));
             }
             for (call, listing) in [
                 (Call::SettleKey, process.pending_key),
@@ -156,8 +163,12 @@ impl Search {
                 let command = state.processes[process].outbox.pop();
                 let command = command.expect("only offered if there is one");
                 let answer = self.execute(state, command, Some(process));
-                let reply = Signal::Reply { command, answer };
-                state.processes[process].inbox.push(reply);
+                let asker = &state.tasks[usize::from(command.task)];
+                // An answer that nobody waits for changes nothing when it is read.
+                if asker.awaits(command) {
+                    let reply = Signal::Reply { command, answer };
+                    state.processes[process].inbox.push(reply);
+                }
             }
             Step::Take(process) => self.take(state, process),
             Step::Resume(task) if is_reader(state.tasks[task].call) => {
@@ -209,7 +220,7 @@ impl Search {
             None | Some(Signal::Blank) => {}
             Some(Signal::Reply { command, answer }) => {
                 let task = &mut state.tasks[usize::from(command.task)];
-                if task.waits == 0 || task.question != command.question {
+                if !task.awaits(command) {
                     return;
                 }
                 match command.verb {
@@ -226,10 +237,13 @@ impl Search {
             }
             Some(Signal::Push(keys)) => self.heard(state, process, keys),
             Some(Signal::Null) if self.rules.breaks(Mutant::NullIgnored) => {}
-            Some(Signal::Null) => state.gap(process, self.rules),
+            Some(Signal::Null) => {
+                let fails = !self.rules.breaks(Mutant::NullFailsNothing);
+                state.gap(process, fails, self.rules);
+            }
             Some(Signal::End) => {
                 state.processes[process].is_cut = false;
-                state.gap(process, self.rules);
+                state.gap(process, true, self.rules);
             }
         }
     }

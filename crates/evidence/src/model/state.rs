@@ -238,6 +238,10 @@ impl Task {
         !matches!(self.at, At::Start | At::Done)
     }
 
+    pub(crate) fn awaits(&self, command: Command) -> bool {
+        self.waits > 0 && self.question == command.question
+    }
+
     /// A token that nobody else has.
     pub(crate) fn draw(&mut self, index: usize) -> Token {
         let task = u8::try_from(index).expect("a few tasks");
