@@ -11,7 +11,7 @@ use super::{fifo::Fifo, promise::Breach, redis::Redis};
 /// More than any scenario has.
 pub(crate) const MAX_PROCESSES: usize = 3;
 /// The calls of a scenario, and what they leave to do: recoveries, leases to give back.
-pub(crate) const MAX_TASKS: usize = 9;
+pub(crate) const MAX_TASKS: usize = 10;
 
 /// A token of a lease, and of the value stored under it.
 pub(crate) type Token = u8;
@@ -89,10 +89,10 @@ pub(crate) enum Signal {
 /// One process: its link, its L1 slot, its gate and tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Process {
-    pub(crate) outbox: Fifo<Command, 8>,
-    pub(crate) inbox: Fifo<Signal, 10>,
+    pub(crate) outbox: Fifo<Command, 10>,
+    pub(crate) inbox: Fifo<Signal, 14>,
     /// Bytes of a dead connection: Redis may still meet them, at any time.
-    pub(crate) late: Fifo<Command, 8>,
+    pub(crate) late: Fifo<Command, 16>,
     /// The link is dead and the process has not read its end yet.
     pub(crate) is_cut: bool,
     /// L1: the token of the entry.
