@@ -14,6 +14,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 ///
 /// The half-open state is the probe itself: the owner sends one on its own
 /// schedule ([`Breaker::probed`]), so no caller ever pays for finding out.
+/// Time is told from outside, as the span since any fixed moment.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker {
     state: Mutex<State>,
@@ -23,9 +24,14 @@ pub(crate) struct Breaker {
 struct State {
     open: bool,
     in_a_row: u32,
+    window: Window,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    began: Duration,
     calls: u32,
     failures: u32,
-    window_age: Duration,
 }
 
 /// What a report changed.
@@ -41,18 +47,19 @@ impl Breaker {
         self.state.lock().open
     }
 
-    pub(crate) fn succeeded(&self) {
+    pub(crate) fn succeeded(&self, now: Duration) {
         let mut state = self.state.lock();
         state.in_a_row = 0;
-        state.calls += 1;
+        state.window.at(now).calls += 1;
     }
 
-    pub(crate) fn failed(&self) -> Change {
+    pub(crate) fn failed(&self, now: Duration) -> Change {
         let mut state = self.state.lock();
         state.in_a_row += 1;
-        state.calls += 1;
-        state.failures += 1;
-        let often = state.calls >= LEAST_CALLS && state.failures * 2 >= state.calls;
+        let window = state.window.at(now);
+        window.calls += 1;
+        window.failures += 1;
+        let often = window.calls >= LEAST_CALLS && window.failures * 2 >= window.calls;
         if state.open || (state.in_a_row < FAILURES_IN_A_ROW && !often) {
             return Change::None;
         }
@@ -60,18 +67,25 @@ impl Breaker {
         Change::Opened
     }
 
-    /// A probe was answered, or not. `elapsed` is the time since the last one:
-    /// probes are also what moves the window on.
-    pub(crate) fn probed(&self, answered: bool, elapsed: Duration) -> Change {
+    /// A probe was answered, or not.
+    pub(crate) fn probed(&self, answered: bool) -> Change {
         let mut state = self.state.lock();
-        state.window_age += elapsed;
-        if state.window_age >= WINDOW {
-            (state.calls, state.failures, state.window_age) = (0, 0, Duration::ZERO);
-        }
         if !(answered && state.open) {
             return Change::None;
         }
         *state = State::default();
         Change::Closed
+    }
+}
+
+impl Window {
+    fn at(&mut self, now: Duration) -> &mut Self {
+        if now.saturating_sub(self.began) >= WINDOW {
+            *self = Self {
+                began: now,
+                ..Self::default()
+            };
+        }
+        self
     }
 }

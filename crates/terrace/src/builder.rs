@@ -22,7 +22,9 @@ use crate::{
     local::{Bound, Local, Policy},
     options::{EntryOptions, check_span},
     pending::{Ghosts, Pending},
+    proof::Proof,
     remote::{Remote, RemoteParts},
+    seal::Seal,
     stats::Counters,
     store::Store,
 };
@@ -30,6 +32,10 @@ use crate::{
 const DEFAULT_CAPACITY: u64 = 10_000;
 const MAX_CAPACITY: u64 = 1 << 40;
 const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_millis(100);
+const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(1);
+/// Four heartbeats within the bound, and the clock's own grain taken off it.
+const LEAST_MAX_STALENESS: Duration = Duration::from_millis(100);
+const MOST_MAX_STALENESS: Duration = Duration::from_secs(3_600);
 const DEFAULT_MAX_VALUE_BYTES: usize = 1 << 20;
 /// Redis holds at most 512 MiB under a key.
 const MAX_MAX_VALUE_BYTES: usize = 256 << 20;
@@ -52,6 +58,7 @@ type StoreParts<V> = (Arc<dyn Store>, Arc<dyn Codec<V>>);
 ///     .local_ttl(Duration::from_secs(300))
 ///     .defaults(EntryOptions::ttl(Duration::from_secs(60)))
 ///     .store_timeout(Duration::from_millis(50))
+///     .max_staleness(Duration::from_millis(500))
 ///     .schema(2)
 ///     .max_value_bytes(256 << 10)
 ///     .clock(Clock::default())
@@ -69,6 +76,7 @@ pub struct Builder<V> {
     defaults: EntryOptions,
     store: Option<StoreParts<V>>,
     store_timeout: Duration,
+    max_staleness: Duration,
     schema: u32,
     max_value_bytes: usize,
     clock: Clock,
@@ -85,6 +93,7 @@ impl<V: Send + Sync + 'static> Builder<V> {
             defaults: EntryOptions::default(),
             store: None,
             store_timeout: DEFAULT_STORE_TIMEOUT,
+            max_staleness: DEFAULT_MAX_STALENESS,
             schema: 0,
             max_value_bytes: DEFAULT_MAX_VALUE_BYTES,
             clock: Clock::default(),
@@ -150,6 +159,18 @@ impl<V: Send + Sync + 'static> Builder<V> {
         self
     }
 
+    /// The coherence bound: a hit in L1 was the store's value at some moment within
+    /// this time, whatever happened to messages, links and processes. 100 ms to one
+    /// hour; default: 1 s. Costs one small round trip every quarter of it.
+    ///
+    /// While the store does not answer, a read's
+    /// [`coherence`](EntryOptions::coherence) decides. A cache without a store is
+    /// its own truth, and always within the bound.
+    pub fn max_staleness(mut self, bound: Duration) -> Self {
+        self.max_staleness = bound;
+        self
+    }
+
     /// Number of the value's shape in the store. Raise it when the type changes:
     /// older values are then misses and get replaced, and the loads of an older
     /// program leave newer ones alone. Default: 0.
@@ -188,29 +209,36 @@ impl<V: Send + Sync + 'static> Builder<V> {
         self.check()?;
         let name: Arc<str> = Arc::from(self.name);
         let counters = Arc::new(Counters::default());
-        let remote = match self.store {
-            None => None,
-            Some((store, codec)) => {
-                let parts = RemoteParts {
-                    store,
+        let remote = self.store.map(|(store, codec)| {
+            let counters = Arc::clone(&counters);
+            Remote::new(RemoteParts {
+                store,
+                seal: Seal::new(
                     codec,
-                    cache: Arc::clone(&name),
-                    schema: self.schema,
-                    deadline: self.store_timeout,
-                    max_value_bytes: self.max_value_bytes,
-                    clock: self.clock.clone(),
-                    counters: Arc::clone(&counters),
-                };
-                Some(Remote::new(parts).ok_or_else(|| {
-                    Error::config(format!("cache {name:?}: its store has one of this name"))
-                })?)
+                    self.schema,
+                    self.max_value_bytes,
+                    Arc::clone(&counters),
+                ),
+                cache: Arc::clone(&name),
+                deadline: self.store_timeout,
+                clock: self.clock.clone(),
+                counters,
+            })
+        });
+        let proof = match &remote {
+            Some(_) => {
+                let bound = u64::try_from(self.max_staleness.as_millis()).unwrap_or(u64::MAX);
+                Proof::of_heartbeats(bound.saturating_sub(self.clock.guard_millis()))
             }
+            None => Proof::of_itself(),
         };
         let local = Arc::new(Local::new(self.policy, self.bound, self.local_ttl));
         let core = Arc::new(Core {
             name,
             gate: Arc::new(Gate::new(Arc::clone(&local))),
             local,
+            tags: Arc::default(),
+            proof,
             flights: Arc::new(Flights::default()),
             remote,
             pending: Pending::default(),
@@ -218,18 +246,18 @@ impl<V: Send + Sync + 'static> Builder<V> {
             clock: self.clock,
             counters,
             defaults: self.defaults,
+            max_staleness: self.max_staleness,
             longest_stay: self.local_ttl,
             bound: self.bound,
             weigher: self.weigher,
             set_hold: self.store_timeout * 2 + SET_MARGIN,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            urgent: Arc::default(),
             not_stored: Once::new(),
             shut: Mutex::new(None),
         });
-        if core.remote.is_some() {
-            listen::start(&core);
-        }
+        listen::start(&core)?;
         Ok(Cache::over(core))
     }
 
@@ -250,6 +278,13 @@ impl<V: Send + Sync + 'static> Builder<V> {
             self.store_timeout,
             Duration::from_millis(1),
         )?;
+        let bounds = LEAST_MAX_STALENESS..=MOST_MAX_STALENESS;
+        if !bounds.contains(&self.max_staleness) {
+            return Err(Error::config(format!(
+                "max_staleness of {:?}: {LEAST_MAX_STALENESS:?} to {MOST_MAX_STALENESS:?}",
+                self.max_staleness
+            )));
+        }
         if !(1..=MAX_MAX_VALUE_BYTES).contains(&self.max_value_bytes) {
             let limit = self.max_value_bytes;
             return Err(Error::config(format!(

@@ -7,11 +7,14 @@ use crate::{
     core::Core,
     entry::Entry,
     error::{BoxError, Error},
+    group::{self, Removed},
     lead::{Job, Load},
     options::{EntryOptions, Loaded},
+    pattern::Pattern,
     read::{self, Look},
     stats::Stats,
-    write::{self, Cleared, Written},
+    tag::check_tag,
+    write::{self, Written},
 };
 
 /// A multi-tier cache for one kind of value. Cheap to clone; a clone is the same cache.
@@ -67,9 +70,9 @@ impl<V: Send + Sync + 'static> Cache<V> {
     /// ```
     #[inline]
     pub fn peek(&self, key: impl AsRef<str>) -> Option<Entry<V>> {
-        match read::look(&self.core, key.as_ref()) {
+        match self.look(key.as_ref(), &self.core.defaults) {
             Look::Fresh(entry) | Look::Stale(entry) => Some(entry),
-            Look::Nothing => {
+            Look::Doubtful(_) | Look::Nothing => {
                 read::miss(&self.core, key.as_ref());
                 None
             }
@@ -95,12 +98,14 @@ impl<V: Send + Sync + 'static> Cache<V> {
     /// # Ok(()) }
     /// ```
     pub async fn get(&self, key: impl AsRef<str>) -> Result<Option<Entry<V>>, Error> {
-        if let Look::Fresh(entry) | Look::Stale(entry) = read::look(&self.core, key.as_ref()) {
-            return Ok(Some(entry));
-        }
+        let doubtful = match self.look(key.as_ref(), &self.core.defaults) {
+            Look::Fresh(entry) | Look::Stale(entry) => return Ok(Some(entry)),
+            Look::Doubtful(record) => Some(record),
+            Look::Nothing => None,
+        };
         let name = self.core.admit(key.as_ref())?;
         drop(key);
-        Ok(read::find(&self.core, &name).await)
+        Ok(read::find(&self.core, &name, doubtful).await)
     }
 
     /// Cache or compute: what the tiers hold, else what `load` brings.
@@ -177,10 +182,10 @@ impl<V: Send + Sync + 'static> Cache<V> {
         T: Into<Loaded<V>>,
         E: Into<BoxError>,
     {
-        let stale = match read::look(&self.core, key.as_ref()) {
+        let stale = match self.look(key.as_ref(), options) {
             Look::Fresh(entry) => return Ok(entry),
             Look::Stale(entry) => Some(entry),
-            Look::Nothing => None,
+            Look::Doubtful(_) | Look::Nothing => None,
         };
         let job = self.job(key.as_ref(), options, load)?;
         drop(key);
@@ -317,26 +322,96 @@ impl<V: Send + Sync + 'static> Cache<V> {
         write::remove(Arc::clone(&self.core), name).await
     }
 
-    /// Removes everything of this cache from both tiers, and nothing else.
+    /// Removes every entry with this tag, here now and everywhere within
+    /// `max_staleness`, whatever their number.
     ///
-    /// Other processes keep what is in their L1. With a store it walks the keyspace: a round
-    /// trip for some 500 keys of the whole database, each under the store's
-    /// deadline. Errors and cancel safety as [`remove`](Self::remove).
+    /// Loads under way do not count either, wherever they run, though their tags be
+    /// known only when they end: what they bring is handed to who waited for it, and
+    /// stored nowhere. One round trip with a store. Members that L2 holds are dead
+    /// from here on, and go when their life ends.
+    ///
+    /// Errors and cancel safety as [`remove`](Self::remove);
+    /// [`is_invalid_key`](Error::is_invalid_key) for a tag that is not 1 to 128 bytes.
+    ///
+    /// ```
+    /// # use terrace::{Cache, Loaded};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), terrace::Error> {
+    /// let cache: Cache<f64> = Cache::builder("quotes").build()?;
+    /// cache.set("btc", Loaded::new(97_000.0).tag("exchange:kraken")).await?;
+    /// cache.set("eth", 3_400.0).await?;
+    /// cache.remove_tag("exchange:kraken").await?;
+    /// assert!(cache.peek("btc").is_none() && cache.peek("eth").is_some());
+    /// # Ok(()) }
+    /// ```
+    pub async fn remove_tag(&self, tag: impl AsRef<str>) -> Result<(), Error> {
+        self.core.refuse_if_closed()?;
+        check_tag(tag.as_ref())?;
+        let tag = Arc::from(tag.as_ref());
+        group::remove_tag(Arc::clone(&self.core), tag).await
+    }
+
+    /// Removes every key that begins with `prefix`, of 1 to 512 bytes, from both tiers.
+    ///
+    /// With a store it walks the keyspace twice, in steps of some 500 keys that
+    /// other clients of it hardly notice; each step is under the store's deadline,
+    /// the whole has none. A tag does the same in one round trip.
+    ///
+    /// Errors and cancel safety as [`remove`](Self::remove).
+    ///
+    /// ```
+    /// # use terrace::Cache;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), terrace::Error> {
+    /// let cache: Cache<u8> = Cache::builder("numbers").build()?;
+    /// cache.set("odd:1", 1).await?;
+    /// cache.set("even:2", 2).await?;
+    /// assert_eq!(cache.remove_prefix("odd:").await?.local, 1);
+    /// assert!(cache.peek("odd:1").is_none() && cache.peek("even:2").is_some());
+    /// # Ok(()) }
+    /// ```
+    pub async fn remove_prefix(&self, prefix: impl AsRef<str>) -> Result<Removed, Error> {
+        self.core.refuse_if_closed()?;
+        let pattern = Pattern::prefix(prefix.as_ref())?;
+        group::remove_matching(Arc::clone(&self.core), pattern).await
+    }
+
+    /// Removes every key that matches a glob: `*`, `?`, `[a-z]`, `[^a-z]`, and `\`
+    /// before a character that is meant as it is. 1 to 128 bytes.
+    ///
+    /// Costs, errors and cancel safety as [`remove_prefix`](Self::remove_prefix);
+    /// [`is_invalid_key`](Error::is_invalid_key) for what is no glob.
+    ///
+    /// ```
+    /// # use terrace::Cache;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), terrace::Error> {
+    /// let cache: Cache<u8> = Cache::builder("numbers").build()?;
+    /// cache.set("7:prime", 7).await?;
+    /// cache.set("8:even", 8).await?;
+    /// assert_eq!(cache.remove_matching("?:pri*").await?.local, 1);
+    /// assert!(cache.remove_matching("[7").await.unwrap_err().is_invalid_key());
+    /// # Ok(()) }
+    /// ```
+    pub async fn remove_matching(&self, glob: impl AsRef<str>) -> Result<Removed, Error> {
+        self.core.refuse_if_closed()?;
+        let pattern = Pattern::glob(glob.as_ref())?;
+        group::remove_matching(Arc::clone(&self.core), pattern).await
+    }
+
+    /// Removes everything of this cache, here now and everywhere within
+    /// `max_staleness`, and nothing else: a [`remove_tag`](Self::remove_tag) of a tag
+    /// that every entry has. One round trip with a store.
     ///
     /// ```
     /// # use terrace::Cache;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), terrace::Error> {
     /// let cache: Cache<u8> = Cache::builder("numbers").build()?;
     /// cache.set("one", 1).await?;
-    /// assert_eq!(cache.clear().await?.store, None);
+    /// cache.clear().await?;
     /// assert!(cache.peek("one").is_none());
     /// # Ok(()) }
     /// ```
-    pub async fn clear(&self) -> Result<Cleared, Error> {
-        if self.core.stop.is_cancelled() {
-            return Err(Error::closed());
-        }
-        write::clear(Arc::clone(&self.core)).await
+    pub async fn clear(&self) -> Result<(), Error> {
+        self.core.refuse_if_closed()?;
+        group::clear(Arc::clone(&self.core)).await
     }
 
     /// What the cache did and holds. Reads some forty atomics.
@@ -374,6 +449,11 @@ impl<V: Send + Sync + 'static> Cache<V> {
     /// ```
     pub async fn close(&self) {
         self.core.close().await;
+    }
+
+    #[inline]
+    fn look(&self, key: &str, options: &EntryOptions) -> Look<V> {
+        read::look(&self.core, key, options.wanted_coherence())
     }
 
     fn job<F, Fut, T, E>(&self, key: &str, options: &EntryOptions, load: F) -> Result<Job<V>, Error>

@@ -7,21 +7,25 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    clock::Clock,
-    entry::{Entry, Record},
+    clock::{Clock, Moment},
+    entry::{Entry, Record, Stamp, Standing},
     envelope::Token,
     error::Error,
     flight::Flights,
-    gate::{ClosedAll, Gate, Guarded, Ticket},
+    gate::{ClosedAll, Gate, Guarded, Matches, Ticket},
     key::check_key,
     local::{Bound, Local},
-    options::EntryOptions,
+    options::{Coherence, EntryOptions},
     pending::{Ghosts, Pending},
+    proof::{Proof, UNCONFIRMED},
     remote::Remote,
     stats::{Counters, Stats},
+    tag::{Epoch, Epochs, Mark},
+    tags::{Grounds, Known, Tags, Verdict},
 };
 
 /// What a flight brings home.
@@ -35,6 +39,9 @@ pub(crate) struct Core<V: Send + Sync + 'static> {
     /// L1. Changed only through `gate`.
     pub(crate) local: Arc<Local<V>>,
     pub(crate) gate: Arc<Gate<Local<V>>>,
+    /// Epochs as far as they are known; their changes are numbered by `gate`.
+    pub(crate) tags: Arc<Tags>,
+    pub(crate) proof: Proof,
     pub(crate) flights: Arc<Flights<Ticket, Outcome<V>>>,
     pub(crate) remote: Option<Remote<V>>,
     pub(crate) pending: Pending,
@@ -43,6 +50,7 @@ pub(crate) struct Core<V: Send + Sync + 'static> {
     pub(crate) clock: Clock,
     pub(crate) counters: Arc<Counters>,
     pub(crate) defaults: EntryOptions,
+    pub(crate) max_staleness: Duration,
     pub(crate) longest_stay: Option<Duration>,
     pub(crate) bound: Bound,
     pub(crate) weigher: Option<Weigher<V>>,
@@ -51,10 +59,34 @@ pub(crate) struct Core<V: Send + Sync + 'static> {
     /// Loads and writes that outlive their callers.
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    /// Something happened that makes the next heartbeat urgent.
+    pub(crate) urgent: Arc<Notify>,
     /// A store that refuses does so often: the log hears of it once.
     pub(crate) not_stored: Once,
     /// Once closed, a cache never lets anything in again.
     pub(crate) shut: Mutex<Option<ClosedAll<Local<V>>>>,
+}
+
+/// What must not have passed when somebody who goes to L2, or loads, comes back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outset {
+    pub(crate) ticket: Ticket,
+    pub(crate) link_epoch: u64,
+    pub(crate) at: Moment,
+}
+
+/// Whether a record of L1 may be served right now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    AsProven,
+    /// Loaded within the bound, and not stored.
+    AsLoaded,
+    /// The store does not answer, and nobody vouches for it.
+    AsUnproven,
+    /// L2 is to be asked whether it is still so.
+    AfterAsking,
+    /// A group that it belongs to has been removed.
+    Never,
 }
 
 impl<V: Send + Sync + 'static> Core<V> {
@@ -65,14 +97,138 @@ impl<V: Send + Sync + 'static> Core<V> {
 
     /// A key for the slow path: checked here, once. An unchecked one cannot be in L1.
     pub(crate) fn admit(&self, key: &str) -> Result<Arc<str>, Error> {
-        if self.stop.is_cancelled() {
-            return Err(Error::closed());
-        }
+        self.refuse_if_closed()?;
         check_key(key)?;
         Ok(Arc::from(key))
     }
 
-    /// The record as L1 would hold it.
+    pub(crate) fn refuse_if_closed(&self) -> Result<(), Error> {
+        if self.stop.is_cancelled() {
+            return Err(Error::closed());
+        }
+        Ok(())
+    }
+
+    /// To be taken before anything is asked of anybody. The link's epoch comes
+    /// first: a gap in between makes the outset's proof void, or its ticket dead.
+    pub(crate) fn set_out(&self, key: &str) -> Outset {
+        let link_epoch = self.proof.link_epoch();
+        Outset {
+            ticket: self.gate.ticket(key),
+            link_epoch,
+            at: self.clock.now(),
+        }
+    }
+
+    /// What L2 said at `as_of` to somebody with this outset.
+    pub(crate) fn stamp(&self, outset: Outset, as_of: Moment) -> Stamp {
+        // A store whose heartbeats are not answered, or not as they should be,
+        // vouches for nothing that it hands out.
+        let vouches = self.proof.is_answering();
+        Stamp {
+            link_epoch: if vouches {
+                outset.link_epoch
+            } else {
+                UNCONFIRMED
+            },
+            wide: outset.ticket.wide(),
+            as_of,
+        }
+    }
+
+    /// Whether a record may be served. A few atomic loads while nothing changes; a
+    /// change of any group has every record compare its epochs once.
+    #[inline]
+    pub(crate) fn service(&self, record: &Record<V>, now: Moment, coherence: Coherence) -> Service {
+        // Read before the comparison: a change during it is seen the next time.
+        let wide = self.gate.wide();
+        if record.wide() != wide {
+            match self.judge(record) {
+                Verdict::Alive => record.has_survived(wide),
+                Verdict::Dead => return Service::Never,
+                Verdict::Unsure => return self.service_in_doubt(coherence),
+            }
+        }
+        let covered = self.proof.covers(record.link_epoch(), now);
+        let recent = |as_of| self.proof.is_recent(as_of, now);
+        match record.standing(covered, recent) {
+            Standing::Proven => Service::AsProven,
+            Standing::Recent if coherence == Coherence::Available => Service::AsLoaded,
+            Standing::Recent | Standing::Doubtful => self.service_in_doubt(coherence),
+        }
+    }
+
+    #[cold]
+    fn service_in_doubt(&self, coherence: Coherence) -> Service {
+        match coherence {
+            Coherence::Available if !self.proof.is_answering() => Service::AsUnproven,
+            Coherence::Available | Coherence::Required => Service::AfterAsking,
+        }
+    }
+
+    #[cold]
+    fn judge(&self, record: &Record<V>) -> Verdict {
+        let Some(epochs) = record.epochs() else {
+            return Verdict::Dead;
+        };
+        self.tags
+            .judge(epochs, record.wide(), self.proof.link_epoch())
+    }
+
+    /// On what grounds an epoch counts as known now.
+    pub(crate) fn grounds(&self) -> Grounds {
+        Grounds {
+            link_epoch: self.proof.link_epoch(),
+            told: self.proof.as_of(),
+            not_before: self.proof.not_before(self.clock.now()),
+        }
+    }
+
+    /// What the store said of these marks, to somebody with this outset.
+    pub(crate) fn learn(&self, marks: &[Mark<'_>], epochs: &[Epoch], outset: Outset, at: Moment) {
+        for (mark, epoch) in marks.iter().zip(epochs) {
+            let known = Known {
+                epoch: *epoch,
+                link_epoch: outset.link_epoch,
+                as_of: at,
+            };
+            self.tags.learn(*mark, known, outset.ticket.wide());
+        }
+    }
+
+    /// The epochs for a value that the store does not get: its own where there is no
+    /// store, else what is known. A guess is never the current one, and that is
+    /// found out when the store answers.
+    pub(crate) fn epochs_here(&self, tags: &[Arc<str>]) -> Arc<Epochs> {
+        let (link_epoch, grounds) = (self.proof.link_epoch(), self.grounds());
+        let epoch = |mark: Mark<'_>| match &self.remote {
+            None => self.tags.own(mark, link_epoch),
+            Some(_) => self
+                .tags
+                .known(mark, grounds)
+                .map_or_else(Epoch::random, |known| known.epoch),
+        };
+        let with_epoch = |tag: &Arc<str>| (Arc::clone(tag), epoch(Mark::Tag(tag)));
+        Arc::new(Epochs {
+            clear: epoch(Mark::Clear),
+            tags: tags.iter().map(with_epoch).collect(),
+        })
+    }
+
+    /// What nobody but this process has, since `as_of`.
+    pub(crate) fn stamp_here(&self, wide: u64, as_of: Moment) -> Stamp {
+        let link_epoch = match &self.remote {
+            None => self.proof.link_epoch(),
+            Some(_) => UNCONFIRMED,
+        };
+        Stamp {
+            link_epoch,
+            wide,
+            as_of,
+        }
+    }
+
+    /// The record under L1's own rules.
     pub(crate) fn hold(&self, key: &str, mut record: Record<V>) -> Arc<Record<V>> {
         // An engine lets entries of weight 0 pile up without bound.
         let weigh = |weigher: &Weigher<V>| weigher(key, record.value()).max(1);
@@ -115,6 +271,10 @@ impl<V: Send + Sync + 'static> Guarded for Local<V> {
 
     fn drop_all(&self) {
         self.clear();
+    }
+
+    fn drop_matching(&self, matches: &Matches) -> u64 {
+        self.remove_matching(matches)
     }
 }
 

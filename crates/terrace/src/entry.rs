@@ -1,8 +1,19 @@
 //! A value with its times. The only place that decides freshness.
 
-use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    ops::Deref,
+    sync::{
+        Arc, OnceLock,
+        atomic::{
+            AtomicI64, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+    },
+    time::Duration,
+};
 
-use crate::{clock::Moment, options::Life};
+use crate::{clock::Moment, envelope::Token, options::Life, tag::Epochs};
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +37,38 @@ pub(crate) enum Freshness {
     Expired,
 }
 
+/// How far L1 may rely on a record at a given moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It was L2's value at a moment within the bound.
+    Proven,
+    /// It was loaded within the bound, and never was L2's value as far as we know.
+    Recent,
+    /// Nobody vouches for it: L2 is to be asked.
+    Doubtful,
+}
+
+/// On what a record's standing rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Over which link it was got; [`UNCONFIRMED`](crate::proof::UNCONFIRMED) if L2
+    /// is not known to have it.
+    pub(crate) link_epoch: u64,
+    /// The last change of more keys than one that it has been checked against.
+    pub(crate) wide: u64,
+    /// When L2 was asked for it, or when its load began.
+    pub(crate) as_of: Moment,
+}
+
 /// A value as L1 holds it. Its times are the ends of its phases.
 pub(crate) struct Record<V> {
     value: V,
+    token: Token,
+    /// Set once, before L1 gets the record; a load's tags are known after it only.
+    epochs: OnceLock<Arc<Epochs>>,
+    link_epoch: AtomicU64,
+    wide: AtomicU64,
+    as_of: AtomicI64,
     born: Moment,
     fresh_until: Moment,
     revalidate_until: Moment,
@@ -39,10 +79,15 @@ pub(crate) struct Record<V> {
 }
 
 impl<V> Record<V> {
-    pub(crate) fn new(value: V, life: Life, born: Moment) -> Self {
+    pub(crate) fn new(value: V, token: Token, life: Life, born: Moment) -> Self {
         let fresh_until = born.plus_millis(life.fresh);
         Self {
             value,
+            token,
+            epochs: OnceLock::new(),
+            link_epoch: AtomicU64::default(),
+            wide: AtomicU64::default(),
+            as_of: AtomicI64::new(Moment::NEVER.to_raw()),
             born,
             fresh_until,
             revalidate_until: fresh_until.plus_millis(life.revalidate),
@@ -76,6 +121,61 @@ impl<V> Record<V> {
         }
     }
 
+    /// How far it can be relied on. `covered`: its link is proven at this moment;
+    /// `recent`: its own moment vouches still.
+    #[inline]
+    pub(crate) fn standing(&self, covered: bool, recent: impl FnOnce(Moment) -> bool) -> Standing {
+        if covered {
+            return Standing::Proven;
+        }
+        match (recent(self.as_of()), self.link_epoch()) {
+            (false, _) => Standing::Doubtful,
+            (true, 0) => Standing::Recent,
+            (true, _) => Standing::Proven,
+        }
+    }
+
+    /// Under which epochs it lives, from now on.
+    pub(crate) fn born_under(&self, epochs: Arc<Epochs>) {
+        let first = self.epochs.set(epochs);
+        debug_assert!(first.is_ok(), "a record is born once");
+    }
+
+    pub(crate) fn epochs(&self) -> Option<&Arc<Epochs>> {
+        self.epochs.get()
+    }
+
+    /// It agrees with L2 on these grounds. The link epoch comes last: whoever sees
+    /// it sees what belongs to it.
+    pub(crate) fn stamp(&self, stamp: Stamp) {
+        self.as_of.store(stamp.as_of.to_raw(), Relaxed);
+        self.wide.store(stamp.wide, Relaxed);
+        self.link_epoch.store(stamp.link_epoch, Release);
+    }
+
+    #[inline]
+    pub(crate) fn link_epoch(&self) -> u64 {
+        self.link_epoch.load(Acquire)
+    }
+
+    #[inline]
+    pub(crate) fn wide(&self) -> u64 {
+        self.wide.load(Relaxed)
+    }
+
+    /// It has been checked against this change.
+    pub(crate) fn has_survived(&self, wide: u64) {
+        self.wide.fetch_max(wide, Relaxed);
+    }
+
+    fn as_of(&self) -> Moment {
+        Moment::from_raw(self.as_of.load(Relaxed))
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        self.token
+    }
+
     pub(crate) fn value(&self) -> &V {
         &self.value
     }
@@ -101,6 +201,7 @@ pub struct Entry<V> {
     age_millis: u32,
     source: Source,
     stale: bool,
+    proven: bool,
     /// Whether a load was made for this answer, here or elsewhere, well or in vain.
     of_a_load: bool,
 }
@@ -115,8 +216,16 @@ impl<V> Entry<V> {
             age_millis,
             source,
             stale,
+            proven: false,
             of_a_load: source == Source::Loader,
         }
+    }
+
+    /// The same answer, vouched for.
+    #[inline]
+    pub(crate) fn vouched(mut self, proven: bool) -> Self {
+        self.proven = proven;
+        self
     }
 
     /// The answer to a load that failed, or was made in another process.
@@ -162,8 +271,23 @@ impl<V> Entry<V> {
         self.source
     }
 
-    pub(crate) fn record(&self) -> &Arc<Record<V>> {
-        &self.record
+    /// Whether the value provably was the store's within the cache's
+    /// `max_staleness` before this answer.
+    ///
+    /// Always so for a cache without a store. Otherwise false for what a load has just
+    /// brought (it is new, and not stored yet), and for what L1 served while the
+    /// store did not answer.
+    ///
+    /// ```
+    /// # use terrace::Cache;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), terrace::Error> {
+    /// let cache: Cache<u8> = Cache::builder("numbers").build()?;
+    /// cache.set("one", 1).await?;
+    /// assert!(cache.peek("one").expect("it was just set").proven());
+    /// # Ok(()) }
+    /// ```
+    pub fn proven(&self) -> bool {
+        self.proven
     }
 }
 
@@ -191,6 +315,7 @@ impl<V: fmt::Debug> fmt::Debug for Entry<V> {
             .field("age", &self.age())
             .field("source", &self.source)
             .field("stale", &self.stale)
+            .field("proven", &self.proven)
             .finish()
     }
 }

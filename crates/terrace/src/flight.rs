@@ -84,6 +84,16 @@ impl<G: Copy + Ord, T: Clone> Flights<G, T> {
         })
     }
 
+    /// A flight that nobody boards.
+    pub(crate) fn solo(self: &Arc<Self>, key: &Arc<str>) -> Flight<G, T> {
+        Flight {
+            table: Arc::clone(self),
+            key: Arc::clone(key),
+            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            outcome: watch::Sender::new(None),
+        }
+    }
+
     fn shard(&self, key: &str) -> &Shard<G, T> {
         let hash = self.hasher.hash_one(key);
         let index = usize::try_from(hash % SHARDS as u64).expect("less than the number of shards");

@@ -7,12 +7,23 @@
 //! both end a generation and empty the key. Two keys of one stripe refuse each
 //! other's inserts now and then, never more.
 //!
+//! What concerns more keys than one passes the *wide* generation, which every
+//! ticket holds as well: nothing is dropped then, but nothing that was begun
+//! before is let in either. A set of keys can be barred while it is removed.
+//!
 //! The gate knows nothing of caches: it guards anything from which a key can be dropped.
 
-use std::{hash::BuildHasher, sync::Arc};
+use std::{
+    fmt,
+    hash::BuildHasher,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
 
 use foldhash::fast::RandomState;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 /// Some 100 KiB a gate; two running writes out of 4,096 stripes seldom meet.
@@ -29,21 +40,42 @@ pub(crate) trait Guarded {
     fn take(&self, key: &str) -> Option<Self::Held>;
 
     fn drop_all(&self);
+
+    /// Gives up the keys that match, and tells how many.
+    fn drop_matching(&self, matches: &Matches) -> u64;
 }
+
+/// Says of a key whether it is of a set.
+pub(crate) type Matches = dyn Fn(&str) -> bool + Send + Sync;
 
 /// The generation in which something was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket {
+    wide: u64,
     generation: u64,
 }
 
-#[derive(Debug)]
+impl Ticket {
+    pub(crate) fn wide(self) -> u64 {
+        self.wide
+    }
+}
+
 pub(crate) struct Gate<G: Guarded> {
     guarded: Arc<G>,
+    /// On lines of its own: every hit reads it, and stripes are written all the time.
+    wide: Wide,
     stripes: Box<[Mutex<Stripe>]>,
     wakes: Box<[Notify]>,
     hasher: RandomState,
+    barred: RwLock<Vec<(u64, Arc<Matches>)>>,
+    /// Kept beside the list so that a publish pays one load when nothing is barred.
+    bars: AtomicUsize,
 }
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Wide(AtomicU64);
 
 #[derive(Debug, Default)]
 struct Stripe {
@@ -52,27 +84,43 @@ struct Stripe {
     closed: u32,
 }
 
-impl Stripe {
-    fn ticket(&self) -> Ticket {
-        Ticket {
-            generation: self.generation,
-        }
-    }
-}
-
 impl<G: Guarded> Gate<G> {
     pub(crate) fn new(guarded: Arc<G>) -> Self {
         Self {
             guarded,
+            wide: Wide::default(),
             stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
             wakes: (0..WAKE_GROUPS).map(|_| Notify::new()).collect(),
             hasher: RandomState::default(),
+            barred: RwLock::default(),
+            bars: AtomicUsize::new(0),
         }
     }
 
     /// To be taken before anything is asked of anybody.
     pub(crate) fn ticket(&self, key: &str) -> Ticket {
-        self.stripes[self.stripe(key)].lock().ticket()
+        self.ticket_of(&self.stripes[self.stripe(key)].lock())
+    }
+
+    fn ticket_of(&self, stripe: &Stripe) -> Ticket {
+        Ticket {
+            wide: self.wide(),
+            generation: stripe.generation,
+        }
+    }
+
+    /// The number of the last change of more keys than one.
+    #[inline]
+    pub(crate) fn wide(&self) -> u64 {
+        self.wide.0.load(Ordering::Acquire)
+    }
+
+    /// Ends every ticket and drops nothing: something has changed that may concern
+    /// any key. Tells the number of the change.
+    pub(crate) fn turn_wide(&self) -> u64 {
+        let number = self.wide.0.fetch_add(1, Ordering::AcqRel) + 1;
+        self.wakes.iter().for_each(Notify::notify_waiters);
+        number
     }
 
     pub(crate) fn is_alive(&self, key: &str, ticket: Ticket) -> bool {
@@ -82,11 +130,17 @@ impl<G: Guarded> Gate<G> {
     /// Runs `insert` under the stripe's lock if the ticket is alive and no writer has closed the stripe.
     pub(crate) fn publish(&self, key: &str, ticket: Ticket, insert: impl FnOnce(&G)) -> bool {
         let stripe = self.stripes[self.stripe(key)].lock();
-        let admitted = stripe.ticket() == ticket && stripe.closed == 0;
+        let admitted =
+            self.ticket_of(&stripe) == ticket && stripe.closed == 0 && !self.is_barred(key);
         if admitted {
             insert(&self.guarded);
         }
         admitted
+    }
+
+    fn is_barred(&self, key: &str) -> bool {
+        self.bars.load(Ordering::Acquire) > 0
+            && self.barred.read().iter().any(|(_, matches)| matches(key))
     }
 
     /// Drops the key and ends the generation.
@@ -128,10 +182,15 @@ impl<G: Guarded> Gate<G> {
     ) -> Closed<G> {
         let index = self.stripe(key);
         let mut stripe = self.stripes[index].lock();
-        let alive = held.is_none_or(|ticket| ticket == stripe.ticket());
+        let now = self.ticket_of(&stripe);
+        let alive = held.is_none_or(|ticket| ticket == now);
         stripe.closed += 1;
         let taken = self.turn(index, &mut stripe, Some(key));
-        let ticket = alive.then(|| stripe.ticket());
+        // The wide generation of before: one that passes now kills the ticket.
+        let ticket = alive.then_some(Ticket {
+            generation: stripe.generation,
+            ..now
+        });
         if let Some(ticket) = ticket {
             renewed(ticket);
         }
@@ -159,6 +218,32 @@ impl<G: Guarded> Gate<G> {
         // Nothing can be inserted any more, so one sweep leaves nothing behind.
         self.guarded.drop_all();
         closed
+    }
+
+    /// Voids the keys that match, and keeps what is read meanwhile out, until the
+    /// guard is gone: then they are void once more. Tells how many it held.
+    pub(crate) fn bar(self: &Arc<Self>, matches: Arc<Matches>) -> (Barred<G>, u64) {
+        let number = self.turn_wide();
+        let mut barred = self.barred.write();
+        barred.push((number, Arc::clone(&matches)));
+        self.bars.store(barred.len(), Ordering::Release);
+        drop(barred);
+        let bar = Barred {
+            gate: Arc::clone(self),
+            number,
+            matches,
+        };
+        let held = self.void_matching(&*bar.matches);
+        (bar, held)
+    }
+
+    /// Ends every generation, so that whatever was begun before stays out, and only
+    /// then drops the keys: one sweep leaves nothing behind.
+    fn void_matching(&self, matches: &Matches) -> u64 {
+        for (index, stripe) in self.stripes.iter().enumerate() {
+            self.turn(index, &mut stripe.lock(), None);
+        }
+        self.guarded.drop_matching(matches)
     }
 
     /// Waits until the ticket is dead: for the state, not for the next signal,
@@ -192,7 +277,6 @@ impl<G: Guarded> Gate<G> {
 }
 
 /// A stripe closed by one writer. Dropping it opens the stripe with nothing in it.
-#[derive(Debug)]
 #[must_use = "the stripe opens when this is dropped"]
 pub(crate) struct Closed<G: Guarded> {
     gate: Arc<Gate<G>>,
@@ -204,6 +288,11 @@ pub(crate) struct Closed<G: Guarded> {
 }
 
 impl<G: Guarded> Closed<G> {
+    /// Under which the writer's value is let in when it opens; `None` if it is not.
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        self.ticket
+    }
+
     /// Opens the stripe and inserts, if nobody changed anything since it was
     /// closed. The generation ends either way, under the same lock.
     pub(crate) fn open_with(mut self, insert: impl FnOnce(&G)) {
@@ -213,7 +302,8 @@ impl<G: Guarded> Closed<G> {
     fn open(&mut self, insert: impl FnOnce(&G)) {
         let Some(key) = self.key.take() else { return };
         let mut stripe = self.gate.stripes[self.stripe].lock();
-        let undisturbed = self.ticket == Some(stripe.ticket()) && stripe.closed == 1;
+        let now = self.gate.ticket_of(&stripe);
+        let undisturbed = self.ticket == Some(now) && stripe.closed == 1;
         stripe.closed -= 1;
         let taken = self.gate.turn(self.stripe, &mut stripe, Some(&key));
         if undisturbed {
@@ -230,8 +320,35 @@ impl<G: Guarded> Drop for Closed<G> {
     }
 }
 
+/// A set of keys that is being removed. Dropping it voids them once more, for what
+/// was written here meanwhile may have been removed behind it.
+#[must_use = "the keys are let in again when this is dropped"]
+pub(crate) struct Barred<G: Guarded> {
+    gate: Arc<Gate<G>>,
+    number: u64,
+    matches: Arc<Matches>,
+}
+
+impl<G: Guarded> Drop for Barred<G> {
+    fn drop(&mut self) {
+        self.gate.void_matching(&*self.matches);
+        let mut barred = self.gate.barred.write();
+        barred.retain(|(number, _)| *number != self.number);
+        self.gate.bars.store(barred.len(), Ordering::Release);
+        drop(barred);
+        self.gate.turn_wide();
+    }
+}
+
+impl<G: Guarded> fmt::Debug for Gate<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate")
+            .field("wide", &self.wide)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Every stripe closed. Dropping it opens them.
-#[derive(Debug)]
 #[must_use = "the stripes open when this is dropped"]
 pub(crate) struct ClosedAll<G: Guarded> {
     gate: Arc<Gate<G>>,

@@ -22,24 +22,22 @@ use tokio::time::timeout;
 
 use crate::{
     clock::Moment,
-    core::{Core, Outcome},
+    core::{Core, Outcome, Outset, Service},
     entry::{Entry, Freshness, Record, Source},
     envelope::Token,
     error::{BoxError, Error},
     flight::{Flight, Passenger},
     gate::Ticket,
-    lease::HeldLease,
-    options::{EntryOptions, Loaded},
-    remote::{Found, Leased, Received, Remote},
+    lease::{HeldLease, Poll},
+    options::{Coherence, EntryOptions, Loaded},
+    remote::{Found, Leased, Remote},
     stats::count,
+    tag::{Mark, check_tags},
+    tags::Before,
     trail::Trail,
+    vouch::{self, Adopted, Confirmed},
     write,
 };
-
-/// First and longest pause between two questions for a lease that somebody else
-/// holds. A local change of the key ends a pause at once.
-const FIRST_POLL: Duration = Duration::from_millis(5);
-const LONGEST_POLL: Duration = Duration::from_millis(100);
 
 /// A load, ready to run. It has not been polled.
 pub(crate) type Load<V> = Pin<Box<dyn Future<Output = Result<Loaded<V>, BoxError>> + Send>>;
@@ -66,7 +64,7 @@ pub(crate) fn launch<V: Send + Sync + 'static>(
     core: &Arc<Core<V>>,
     job: Job<V>,
     flight: Flight<Ticket, Outcome<V>>,
-    ticket: Ticket,
+    outset: Outset,
     purpose: Purpose,
 ) -> (Arc<str>, Passenger<Outcome<V>>) {
     let (key, passenger) = (Arc::clone(&job.key), flight.passenger());
@@ -76,7 +74,7 @@ pub(crate) fn launch<V: Send + Sync + 'static>(
         key: job.key,
         options: job.options,
         flight,
-        ticket,
+        outset,
         purpose,
         stage: Stage::Asking,
         fallback: None,
@@ -87,33 +85,20 @@ pub(crate) fn launch<V: Send + Sync + 'static>(
     (key, passenger)
 }
 
-/// Lets a value that L2 handed over into L1, if the ticket allows; it is an
-/// answer either way: who asks now overlaps whatever voided it.
-pub(crate) fn adopt<V: Send + Sync + 'static>(
-    core: &Core<V>,
-    key: &Arc<str>,
-    ticket: Ticket,
-    received: Received<V>,
-) -> Entry<V> {
-    let record = core.hold(key, received.record);
-    write::publish(core, key, ticket, &record);
-    tracing::debug!(target: "terrace::walk", cache = %core.name, key = &**key, "L2 hit");
-    Entry::new(record, Source::Store, core.clock.now())
-}
-
 /// What the leader may do with the value it loads.
-enum Standing<V: Send + Sync + 'static> {
+enum Right<V: Send + Sync + 'static> {
     /// There is no L2.
     Alone,
-    /// The cluster's one load of this key is ours to store.
-    Leased(HeldLease<V>),
+    /// The cluster's one load of this key is ours to store, under these epochs.
+    Leased(HeldLease<V>, Before),
     /// L2 is not to be written to: it failed, or a newer version owns the slot.
     Unleased,
-    /// A write of this key has an unknown outcome: nothing is kept.
-    Pending,
+    /// None: a write of this key has an unknown outcome, or everything was removed
+    /// since the load began. What it brings is kept nowhere.
+    Nothing,
 }
 
-/// What a look into L2 leaves to do.
+/// What a look into a tier leaves to do.
 enum Next {
     Answered,
     Replace(Option<Token>),
@@ -137,7 +122,7 @@ struct Leader<V: Send + Sync + 'static> {
     key: Arc<str>,
     options: EntryOptions,
     flight: Flight<Ticket, Outcome<V>>,
-    ticket: Ticket,
+    outset: Outset,
     trail: Trail,
     purpose: Purpose,
     stage: Stage,
@@ -145,35 +130,48 @@ struct Leader<V: Send + Sync + 'static> {
     fallback: Option<(Arc<Record<V>>, Source)>,
 }
 
+/// What the leader finds in L1.
+enum Local<V> {
+    Answered,
+    Doubtful(Arc<Record<V>>),
+    Nothing,
+}
+
 impl<V: Send + Sync + 'static> Leader<V> {
     async fn run(mut self, load: Load<V>) {
-        let Some(standing) = self.standing().await else {
+        let Some(mut right) = self.right().await else {
             return;
         };
-        match self.load(load).await {
-            Ok(loaded) => self.keep(loaded, standing).await,
+        let began = self.core.clock.now();
+        match self.load(load, &mut right).await {
+            Ok(loaded) => self.keep(loaded, right, began).await,
             // The lease, if there is one, goes back as it is dropped.
-            Err(error) => self.fail(error),
+            Err(error) => self.fail(error).await,
         }
     }
 
     /// Asks the tiers. `None`: everybody has been answered, or nobody waits.
-    async fn standing(&mut self) -> Option<Standing<V>> {
-        if self.look_again() {
-            return None;
-        }
+    async fn right(&mut self) -> Option<Right<V>> {
+        let local = self.look_again();
         let core = Arc::clone(&self.core);
         let Some(remote) = &core.remote else {
-            return Some(Standing::Alone);
+            return (!matches!(local, Local::Answered)).then_some(Right::Alone);
         };
-        if core.pending.has(&self.key) {
-            return Some(Standing::Pending);
-        }
         let until = remote.patience();
         let mut refuse = None;
-        if self.purpose != Purpose::Miss || !remote.expects_nothing() {
+        match local {
+            Local::Answered => return None,
+            _ if core.pending.has(&self.key) => return Some(Right::Nothing),
+            Local::Doubtful(record) => match self.confirm(remote, record, until).await {
+                Next::Answered => return None,
+                Next::Replace(token) => refuse = token,
+                Next::Unleased => return Some(self.unleased()),
+            },
+            Local::Nothing => {}
+        }
+        if refuse.is_none() && (self.purpose != Purpose::Miss || !remote.expects_nothing()) {
             let found = remote.get(&self.key, until).await;
-            match self.sort(found) {
+            match self.sort(remote, found, until).await {
                 Next::Answered => return None,
                 Next::Replace(token) => refuse = token,
                 Next::Unleased => return Some(self.unleased()),
@@ -189,53 +187,86 @@ impl<V: Send + Sync + 'static> Leader<V> {
     }
 
     /// L1 may have got the value between the caller's look and his flight.
-    fn look_again(&mut self) -> bool {
+    fn look_again(&mut self) -> Local<V> {
         let Some(record) = self.core.local.get(&self.key) else {
-            return false;
+            return Local::Nothing;
         };
         let now = self.core.clock.now();
-        match record.freshness(now) {
-            Freshness::Fresh if self.is_content() => {
-                self.flight.land(Ok(Entry::new(record, Source::Local, now)));
-                return true;
-            }
-            Freshness::Expired => {}
-            _ => self.fallback = Some((record, Source::Local)),
+        let freshness = record.freshness(now);
+        let wanted = self.options.wanted_coherence();
+        let service = self.core.service(&record, now, wanted);
+        if freshness == Freshness::Expired || service == Service::Never {
+            return Local::Nothing;
         }
-        false
+        let will_do = freshness == Freshness::Fresh && self.is_content();
+        if service == Service::AfterAsking {
+            // A value for the failure of the load is asked for when it fails.
+            if will_do {
+                return Local::Doubtful(record);
+            }
+        } else if will_do {
+            let entry = Entry::new(record, Source::Local, now);
+            let entry = entry.vouched(service == Service::AsProven);
+            self.flight.land(Ok(entry));
+            return Local::Answered;
+        }
+        self.fallback = Some((record, Source::Local));
+        Local::Nothing
     }
 
-    fn sort(&mut self, found: Found<V>) -> Next {
+    /// What L1 holds and nobody vouches for: L2 may.
+    async fn confirm(&mut self, remote: &Remote<V>, record: Arc<Record<V>>, until: Moment) -> Next {
+        let outset = self.outset;
+        let held = (&self.key, &record);
+        let confirmed = vouch::confirm(&self.core, remote, held, outset, until).await;
+        let is_proven = match confirmed {
+            Confirmed::Yes => true,
+            // L2 has something else, or nothing: to be found out.
+            Confirmed::No => return Next::Replace(None),
+            Confirmed::Silence if self.options.wanted_coherence() == Coherence::Required => {
+                return Next::Unleased;
+            }
+            Confirmed::Silence => {
+                count(&self.core.counters.unproven_hits);
+                false
+            }
+        };
+        let entry = Entry::new(record, Source::Local, self.core.clock.now());
+        self.flight.land(Ok(entry.vouched(is_proven)));
+        Next::Answered
+    }
+
+    async fn sort(&mut self, remote: &Remote<V>, found: Found<V>, until: Moment) -> Next {
         let received = match found {
             Found::Value(received) => received,
             Found::Nothing(token) => return Next::Replace(token),
             Found::NotOurs | Found::Failed => return Next::Unleased,
         };
-        let token = received.token;
+        let token = received.record.token();
         let core = Arc::clone(&self.core);
-        match received.record.freshness(core.clock.now()) {
+        let adopted = vouch::adopt(&core, remote, &self.key, self.outset, received, until).await;
+        let (record, is_proven) = match adopted {
+            Adopted::Record(record, is_proven) => (record, is_proven),
+            Adopted::Dead => return Next::Replace(Some(token)),
+            Adopted::Silence => return Next::Unleased,
+        };
+        let now = core.clock.now();
+        let entry = Entry::new(Arc::clone(&record), Source::Store, now).vouched(is_proven);
+        match record.freshness(now) {
             Freshness::Fresh if self.is_content() => {
-                let mut entry = adopt(&core, &self.key, self.ticket, received);
-                if self.stage == Stage::Waited {
-                    entry = entry.for_a_load();
-                }
+                let waited = self.stage == Stage::Waited;
+                let entry = if waited { entry.for_a_load() } else { entry };
                 self.flight.land(Ok(entry));
                 return Next::Answered;
             }
             // Serve it, and go on behind it.
             Freshness::Revalidate if self.purpose == Purpose::Miss => {
-                let entry = adopt(&core, &self.key, self.ticket, received);
-                self.fallback = Some((Arc::clone(entry.record()), Source::Store));
+                self.fallback = Some((record, Source::Store));
                 self.flight.land(Ok(entry));
                 self.purpose = Purpose::Behind;
             }
             Freshness::Expired => {}
-            _ => {
-                // Into L1 too, where a removal of the key finds it.
-                let record = core.hold(&self.key, received.record);
-                write::publish(&core, &self.key, self.ticket, &record);
-                self.fallback = Some((record, Source::Store));
-            }
+            _ => self.fallback = Some((record, Source::Store)),
         }
         Next::Replace(Some(token))
     }
@@ -245,16 +276,21 @@ impl<V: Send + Sync + 'static> Leader<V> {
         remote: &Remote<V>,
         mut refuse: Option<Token>,
         mut until: Moment,
-    ) -> Option<Standing<V>> {
+    ) -> Option<Right<V>> {
+        let core = Arc::clone(&self.core);
         let hold = self.options.lease_hold();
         let mut poll = Poll::new(hold);
         loop {
+            let before = vouch::before_load(&core, remote, self.outset, until).await;
+            let Ok(before) = before else {
+                return Some(self.unleased());
+            };
             // Made before the question: the answer may be lost, and have been "yours".
-            let lease = HeldLease::new(&self.core, &self.key);
+            let lease = HeldLease::new(&core, &self.key);
             let terms = (lease.token(), hold);
             let leased = remote.lease(&self.key, terms, refuse, until).await;
             match leased {
-                Leased::Yours => return Some(Standing::Leased(lease)),
+                Leased::Yours => return Some(Right::Leased(lease, before)),
                 Leased::NoAnswer => return Some(self.unleased()),
                 _ => lease.used_up(),
             }
@@ -262,7 +298,7 @@ impl<V: Send + Sync + 'static> Leader<V> {
                 Leased::Yours | Leased::NoAnswer | Leased::NotAsked => {
                     return Some(self.unleased());
                 }
-                Leased::Found(found) => match self.sort(found) {
+                Leased::Found(found) => match self.sort(remote, found, until).await {
                     Next::Answered => return None,
                     Next::Replace(token) => refuse = token,
                     Next::Unleased => return Some(self.unleased()),
@@ -270,20 +306,22 @@ impl<V: Send + Sync + 'static> Leader<V> {
                 Leased::Held(_) if self.purpose == Purpose::Behind => return None,
                 Leased::Held(left) => {
                     if poll.is_first() {
-                        count(&self.core.counters.lease_waits);
+                        count(&core.counters.lease_waits);
                     }
                     let Some(pause) = poll.next(left) else {
                         return Some(self.unleased());
                     };
                     // L1 may hold the very value that a refresh is to replace.
                     let looks = self.purpose == Purpose::Miss;
-                    if self.wait(pause).await || (looks && self.look_again()) {
+                    if self.wait(pause).await
+                        || (looks && matches!(self.look_again(), Local::Answered))
+                    {
                         return None;
                     }
                     self.stage = Stage::Waited;
                     // The new ticket came first: a write that fails from here on kills it.
-                    if self.core.pending.has(&self.key) {
-                        return Some(Standing::Pending);
+                    if core.pending.has(&self.key) {
+                        return Some(Right::Nothing);
                     }
                     until = remote.patience();
                 }
@@ -294,15 +332,15 @@ impl<V: Send + Sync + 'static> Leader<V> {
     /// Waits for a change of the key here, at most `pause`. True if somebody
     /// else's flight has answered meanwhile.
     async fn wait(&mut self, pause: Duration) -> bool {
-        let dead = self.core.gate.dead(&self.key, self.ticket);
+        let dead = self.core.gate.dead(&self.key, self.outset.ticket);
         if timeout(pause, dead).await.is_err() {
             return false;
         }
-        self.ticket = self.core.gate.ticket(&self.key);
+        self.outset = self.core.set_out(&self.key);
         // What was found under the dead ticket may be what was removed.
         let fallback = self.fallback.take();
         self.fallback = fallback.filter(|(record, _)| self.is_in_l1(record));
-        let Some(mut other) = self.flight.restart(self.ticket) else {
+        let Some(mut other) = self.flight.restart(self.outset.ticket) else {
             return false;
         };
         if let Some(outcome) = other.outcome().await {
@@ -311,17 +349,28 @@ impl<V: Send + Sync + 'static> Leader<V> {
         true
     }
 
-    fn unleased(&self) -> Standing<V> {
+    fn unleased(&self) -> Right<V> {
         count(&self.core.counters.unleased);
-        Standing::Unleased
+        Right::Unleased
     }
 
-    async fn load(&self, load: Load<V>) -> Result<Loaded<V>, Error> {
+    async fn load(&self, load: Load<V>, right: &mut Right<V>) -> Result<Loaded<V>, Error> {
         count(&self.core.counters.loads);
         let key = &self.key;
         let load = AssertUnwindSafe(self.trail.clone().follow(load)).catch_unwind();
         let limit = self.options.load_limit();
-        match timeout(limit, load).await {
+        let load = timeout(limit, load);
+        tokio::pin!(load);
+        let outcome = tokio::select! {
+            outcome = &mut load => outcome,
+            // Nobody who comes later may get what this load brings: they need not
+            // wait for its lease either.
+            () = self.cleared(right) => {
+                *right = Right::Nothing;
+                load.await
+            }
+        };
+        match outcome {
             Ok(Ok(Ok(loaded))) => Ok(loaded),
             Ok(Ok(Err(cause))) => Err(Error::load(key, cause)),
             Ok(Err(_panic)) => Err(Error::panicked(key)),
@@ -329,59 +378,99 @@ impl<V: Send + Sync + 'static> Leader<V> {
         }
     }
 
-    async fn keep(self, loaded: Loaded<V>, standing: Standing<V>) {
-        let life = match self.options.life(loaded.ttl) {
-            Ok(life) => life,
-            Err(error) => return self.fail(error),
+    /// Waits until everything has been removed, if the load is to be stored at all.
+    async fn cleared(&self, right: &Right<V>) {
+        let Right::Leased(_, before) = right else {
+            return std::future::pending().await;
+        };
+        let mut ticket = self.outset.ticket;
+        while !self.core.tags.has_changed(Mark::Clear, before.wide) {
+            self.core.gate.dead(&self.key, ticket).await;
+            ticket = self.core.gate.ticket(&self.key);
+        }
+    }
+
+    async fn keep(self, loaded: Loaded<V>, right: Right<V>, began: Moment) {
+        let life = self.options.life(loaded.ttl);
+        let (life, tags) = match (life, check_tags(loaded.tags)) {
+            (Ok(life), Ok(tags)) => (life, tags),
+            (Err(error), _) | (_, Err(error)) => return self.fail(error).await,
         };
         let (core, key) = (&self.core, &self.key);
         let now = core.clock.now();
-        let record = core.hold(key, Record::new(loaded.value, life, now));
-        let answer = Ok(Entry::new(Arc::clone(&record), Source::Loader, now));
-        match standing {
-            Standing::Leased(lease) if loaded.store => {
-                self.flight.land(answer);
+        let token = match &right {
+            Right::Leased(lease, _) => lease.token(),
+            _ => Token::random(),
+        };
+        let record = core.hold(key, Record::new(loaded.value, token, life, now));
+        let answer = Entry::new(Arc::clone(&record), Source::Loader, now);
+        match right {
+            Right::Leased(lease, before) if loaded.store => {
+                self.flight.land(Ok(answer));
                 let order = write::Order {
                     key: Arc::clone(key),
                     record,
                     life,
-                    token: lease.token(),
                 };
-                let renewed = |ticket| self.flight.renew(ticket);
-                if write::fill(core, order, self.ticket, renewed).await {
-                    lease.used_up();
+                let birth = write::Birth {
+                    outset: self.outset,
+                    before,
+                    tags,
+                    began,
+                };
+                match write::fill(core, order, birth, |ticket| self.flight.renew(ticket)).await {
+                    write::Filled::Answered => lease.used_up(),
+                    write::Filled::Unanswered => {}
+                    write::Filled::Overtaken => {
+                        count(&core.counters.overtaken);
+                        self.flight.detach();
+                        write::void(core, key);
+                    }
                 }
             }
-            Standing::Alone | Standing::Unleased if loaded.store => {
-                write::publish(core, key, self.ticket, &record);
-                self.flight.land(answer);
+            Right::Alone | Right::Unleased if loaded.store => {
+                let wide = self.outset.ticket.wide();
+                record.born_under(core.epochs_here(&tags));
+                record.stamp(core.stamp_here(wide, began));
+                write::publish(core, key, self.outset.ticket, &record);
+                let is_alone = core.remote.is_none();
+                self.flight.land(Ok(answer.vouched(is_alone)));
             }
             _ => {
                 // Kept nowhere: nobody who comes later may get it, nor what it replaces.
                 self.flight.detach();
-                self.flight.land(answer);
+                self.flight.land(Ok(answer));
                 write::void(core, key);
             }
         }
     }
 
-    fn fail(self, error: Error) {
+    async fn fail(self, error: Error) {
         count(&self.core.counters.load_failures);
         tracing::debug!(cache = %self.core.name, %error, "load failed");
         self.flight.detach();
-        let now = self.core.clock.now();
-        let alive = self.core.gate.is_alive(&self.key, self.ticket);
-        let stands = |record: &Arc<Record<V>>| {
-            record.freshness(now) != Freshness::Expired && (alive || self.is_in_l1(record))
-        };
-        match &self.fallback {
-            Some((record, source)) if stands(record) => {
+        let outcome = match self.stand_in().await {
+            Some(entry) => {
                 count(&self.core.counters.stale_on_error);
-                let entry = Entry::new(Arc::clone(record), *source, now);
-                self.flight.land(Ok(entry.for_a_load()));
+                Ok(entry.for_a_load())
             }
-            _ => self.flight.land(Err(error)),
+            None => Err(error),
+        };
+        self.flight.land(outcome);
+    }
+
+    /// The stale value, if it may stand in for a load that failed.
+    async fn stand_in(&self) -> Option<Entry<V>> {
+        let (record, source) = self.fallback.as_ref()?;
+        let (core, now) = (&self.core, self.core.clock.now());
+        let alive = core.gate.is_alive(&self.key, self.outset.ticket);
+        if record.freshness(now) == Freshness::Expired || !(alive || self.is_in_l1(record)) {
+            return None;
         }
+        let wanted = self.options.wanted_coherence();
+        let is_proven = vouch::serve(core, (&self.key, record), wanted).await?;
+        let entry = Entry::new(Arc::clone(record), *source, core.clock.now());
+        Some(entry.vouched(is_proven))
     }
 
     /// Whether L1 holds this very copy. A write of another key may end the ticket;
@@ -389,37 +478,5 @@ impl<V: Send + Sync + 'static> Leader<V> {
     fn is_in_l1(&self, record: &Arc<Record<V>>) -> bool {
         let held = self.core.local.get(&self.key);
         held.is_some_and(|held| Arc::ptr_eq(&held, record))
-    }
-}
-
-/// The pauses between questions for a lease, growing, and bounded in sum by the
-/// time that a lease lasts.
-struct Poll {
-    patience: Duration,
-    pause: Duration,
-}
-
-impl Poll {
-    fn new(patience: Duration) -> Self {
-        Self {
-            patience,
-            pause: FIRST_POLL,
-        }
-    }
-
-    fn is_first(&self) -> bool {
-        self.pause == FIRST_POLL
-    }
-
-    /// `None`: waited long enough. `left` is what the holder has left.
-    fn next(&mut self, left: Duration) -> Option<Duration> {
-        if self.patience.is_zero() {
-            return None;
-        }
-        let jittered = self.pause.mul_f64(rand::random_range(0.8..1.2));
-        let pause = jittered.min(left.max(FIRST_POLL)).min(self.patience);
-        self.patience -= pause;
-        self.pause = (self.pause * 2).min(LONGEST_POLL);
-        Some(pause)
     }
 }

@@ -1,8 +1,14 @@
-//! Leases that this process may hold, each given back by whoever drops it.
+//! Leases that this process may hold, each given back by whoever drops it, and the
+//! wait for those that others hold.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{core::Core, envelope::Token, write};
+
+/// First and longest pause between two questions for a lease that somebody else
+/// holds. A change of the key, told by the store or made here, ends a pause at once.
+const FIRST_POLL: Duration = Duration::from_millis(5);
+const LONGEST_POLL: Duration = Duration::from_millis(100);
 
 /// The right to load and store a key, or the chance of having been given it.
 ///
@@ -45,5 +51,37 @@ impl<V: Send + Sync + 'static> Drop for HeldLease<V> {
         let (core, key, token) = (Arc::clone(&self.core), Arc::clone(&self.key), self.token);
         let tasks = self.core.tasks.clone();
         tasks.spawn(async move { write::release(&core, &key, token).await });
+    }
+}
+
+/// The pauses between questions for a lease, growing, and bounded in sum by the
+/// time that a lease lasts.
+pub(crate) struct Poll {
+    patience: Duration,
+    pause: Duration,
+}
+
+impl Poll {
+    pub(crate) fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            pause: FIRST_POLL,
+        }
+    }
+
+    pub(crate) fn is_first(&self) -> bool {
+        self.pause == FIRST_POLL
+    }
+
+    /// `None`: waited long enough. `left` is what the holder has left.
+    pub(crate) fn next(&mut self, left: Duration) -> Option<Duration> {
+        if self.patience.is_zero() {
+            return None;
+        }
+        let jittered = self.pause.mul_f64(rand::random_range(0.8..1.2));
+        let pause = jittered.min(left.max(FIRST_POLL)).min(self.patience);
+        self.patience -= pause;
+        self.pause = (self.pause * 2).min(LONGEST_POLL);
+        Some(pause)
     }
 }

@@ -8,16 +8,22 @@ mod builder;
 mod read;
 mod lead;
 mod lease;
+mod vouch;
 mod write;
+mod group;
 mod listen;
+mod recover;
 mod core;
 
 // The mechanisms.
 mod flight;
 mod gate;
+mod proof;
+mod tags;
 mod pending;
 mod trail;
 mod remote;
+mod seal;
 
 // The edges.
 mod local;
@@ -27,6 +33,8 @@ mod store;
 mod entry;
 mod options;
 mod key;
+mod tag;
+mod pattern;
 mod envelope;
 mod codec;
 mod breaker;
@@ -45,12 +53,18 @@ pub use crate::{
     entry::{Entry, Source},
     envelope::Token,
     error::{BoxError, Error},
+    group::Removed,
     key::{MAX_KEY_BYTES, Slot},
     local::Policy,
-    options::{EntryOptions, Loaded, MAX_LIFE},
+    options::{Coherence, EntryOptions, Loaded, MAX_LIFE},
+    pattern::{MAX_GLOB_BYTES, Pattern},
     stats::{Stats, StoreState},
-    store::{Fill, FillOutcome, Lease, LeaseRequest, Store, StoreFuture, Stored},
-    write::{Cleared, Written},
+    store::{
+        Changed, Fill, FillOutcome, Gap, Health, Hearing, Heartbeat, Lease, LeaseRequest, Listener,
+        Store, StoreFuture, Stored, Writing,
+    },
+    tag::{Epoch, MAX_TAG_BYTES, MAX_TAGS, Mark},
+    write::Written,
 };
 
 #[cfg(feature = "json")]

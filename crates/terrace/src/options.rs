@@ -1,6 +1,6 @@
 //! How long a value may be used, and what a load hands over.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::error::Error;
 
@@ -12,6 +12,18 @@ const DEFAULT_LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A lease lasts this much longer than the load it covers may take, so that a
 /// load that just makes its deadline can still store its result.
 const LEASE_MARGIN: Duration = Duration::from_secs(1);
+
+/// What a read may be answered with while the store does not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Coherence {
+    /// What L1 holds, to the end of its life; [`Entry::proven`](crate::Entry::proven)
+    /// says that nobody vouches for it.
+    #[default]
+    Available,
+    /// Only what is provably no older than the cache's `max_staleness`; else a load.
+    Required,
+}
 
 /// How long entries are fresh, how long they may be used stale, and how long a
 /// load may take.
@@ -36,6 +48,7 @@ pub struct EntryOptions {
     stale_while_revalidate: Duration,
     stale_if_error: Duration,
     load_timeout: Duration,
+    coherence: Coherence,
 }
 
 impl EntryOptions {
@@ -46,6 +59,7 @@ impl EntryOptions {
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
             load_timeout: DEFAULT_LOAD_TIMEOUT,
+            coherence: Coherence::Available,
         }
     }
 
@@ -69,6 +83,17 @@ impl EntryOptions {
     pub fn load_timeout(mut self, limit: Duration) -> Self {
         self.load_timeout = limit;
         self
+    }
+
+    /// What a read may be answered with while the store does not answer.
+    /// Default: [`Coherence::Available`].
+    pub fn coherence(mut self, coherence: Coherence) -> Self {
+        self.coherence = coherence;
+        self
+    }
+
+    pub(crate) fn wanted_coherence(&self) -> Coherence {
+        self.coherence
     }
 
     pub(crate) fn load_limit(&self) -> Duration {
@@ -146,13 +171,15 @@ impl Life {
 /// # use std::time::Duration;
 /// let short = Loaded::new("busy").ttl(Duration::from_secs(1));
 /// let never = Loaded::new("secret").do_not_store();
+/// let tagged = Loaded::new("BTC 97000").tag("exchange:kraken").tag("coin:btc");
 /// let plain: Loaded<&str> = "plain".into();
-/// # let _ = (short, never, plain);
+/// # let _ = (short, never, tagged, plain);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Loaded<V> {
     pub(crate) value: V,
     pub(crate) ttl: Option<Duration>,
+    pub(crate) tags: Vec<Arc<str>>,
     pub(crate) store: bool,
 }
 
@@ -162,6 +189,7 @@ impl<V> Loaded<V> {
         Self {
             value,
             ttl: None,
+            tags: Vec::new(),
             store: true,
         }
     }
@@ -169,6 +197,14 @@ impl<V> Loaded<V> {
     /// Fresh for `ttl` instead of the options' ttl, 1 ms to one year.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
+        self
+    }
+
+    /// Puts the value into a group that [`remove_tag`](crate::Cache::remove_tag)
+    /// removes: 1 to 128 bytes of UTF-8, at most 16 tags a value. Tags are the
+    /// cache's own: the same tag in another cache is another group.
+    pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
+        self.tags.push(Arc::from(tag.as_ref()));
         self
     }
 

@@ -10,12 +10,23 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// More than this, and everything counts as unsettled: a clear settles it.
-const MAX_KEYS: usize = 10_000;
+use crate::{pattern::Pattern, tag::Mark};
 
-/// While a key is listed, what the store holds for it must not be read.
+/// More than this, and everything counts as unsettled: a clear settles it.
+const MAX_ITEMS: usize = 10_000;
+
+/// What a write concerned.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Item {
+    Key(Arc<str>),
+    Tag(Arc<str>),
+    Matching(Arc<Pattern>),
+    Everything,
+}
+
+/// While an item is listed, what the store holds for it must not be read.
 ///
-/// An entry leaves the list only if nobody has listed it again in the meantime:
+/// An item leaves the list only if nobody has listed it again in the meantime:
 /// each listing has a number.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
@@ -27,97 +38,96 @@ pub(crate) struct Pending {
 #[derive(Debug, Default)]
 struct List {
     next: u64,
-    keys: HashMap<Arc<str>, u64>,
-    everything: Option<u64>,
+    /// Keys and tags: found at once, however many there are.
+    exact: HashMap<Item, u64>,
+    /// Patterns and everything: few.
+    broad: HashMap<Item, u64>,
 }
 
 /// What was listed at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Listing(u64);
 
-/// What there is to settle.
-#[derive(Debug, Default)]
-pub(crate) struct Unsettled {
-    pub(crate) everything: Option<Listing>,
-    pub(crate) keys: Vec<(Arc<str>, Listing)>,
-}
-
 impl Pending {
     pub(crate) fn len(&self) -> usize {
         self.length.load(Ordering::Acquire)
     }
 
-    pub(crate) fn has(&self, key: &str) -> bool {
+    /// Whether the store must not be read for this key.
+    pub(crate) fn has(&self, key: &Arc<str>) -> bool {
         self.len() > 0 && {
             let list = self.list.lock();
-            list.everything.is_some() || list.keys.contains_key(key)
+            let covers = |item: &Item| match item {
+                Item::Key(_) | Item::Tag(_) => false,
+                Item::Matching(pattern) => pattern.matches(key),
+                Item::Everything => true,
+            };
+            list.exact.contains_key(&Item::Key(Arc::clone(key))) || list.broad.keys().any(covers)
         }
     }
 
-    pub(crate) fn add(&self, key: Arc<str>) {
+    /// Whether an entry of this mark must not be believed.
+    pub(crate) fn has_mark(&self, mark: Mark<'_>) -> bool {
+        self.len() > 0
+            && match mark {
+                Mark::Tag(tag) => {
+                    let item = Item::Tag(Arc::from(tag));
+                    self.list.lock().exact.contains_key(&item)
+                }
+                Mark::Clear | Mark::Clock => false,
+            }
+    }
+
+    pub(crate) fn add(&self, item: Item) {
         let mut list = self.list.lock();
         let listing = list.number();
-        if list.keys.len() < MAX_KEYS || list.keys.contains_key(&key) {
-            list.keys.insert(key, listing);
-        } else {
-            list.everything = Some(listing);
-        }
+        let fits = list.len() < MAX_ITEMS || list.of(&item).contains_key(&item);
+        let item = if fits { item } else { Item::Everything };
+        list.of(&item).insert(item, listing);
         self.note_length(&list);
     }
 
-    pub(crate) fn add_everything(&self) {
-        let mut list = self.list.lock();
-        list.everything = Some(list.number());
-        self.note_length(&list);
+    /// The listing of an item, to be settled by a write that begins now.
+    pub(crate) fn listing(&self, item: &Item) -> Option<Listing> {
+        self.list.lock().of(item).get(item).copied().map(Listing)
     }
 
-    /// The listing of a key, to be settled by a write that begins now.
-    pub(crate) fn listing(&self, key: &str) -> Option<Listing> {
-        self.list.lock().keys.get(key).copied().map(Listing)
-    }
-
-    pub(crate) fn settle(&self, key: &str, listing: Option<Listing>) {
+    pub(crate) fn settle(&self, item: &Item, listing: Option<Listing>) {
         let Some(listing) = listing else { return };
         let mut list = self.list.lock();
-        if list.keys.get(key) == Some(&listing.0) {
-            list.keys.remove(key);
+        let items = list.of(item);
+        if items.get(item) == Some(&listing.0) {
+            items.remove(item);
         }
         self.note_length(&list);
     }
 
-    /// A clear settles what was listed before it began.
-    pub(crate) fn settle_everything(&self, before: &Unsettled) {
-        let mut list = self.list.lock();
-        if list.everything == before.everything.map(|listing| listing.0) {
-            list.everything = None;
-        }
-        for (key, listing) in &before.keys {
-            if list.keys.get(key) == Some(&listing.0) {
-                list.keys.remove(key);
-            }
-        }
-        self.note_length(&list);
-    }
-
-    pub(crate) fn unsettled(&self) -> Unsettled {
+    /// What there is to settle.
+    pub(crate) fn unsettled(&self) -> Vec<(Item, Listing)> {
         let list = self.list.lock();
-        Unsettled {
-            everything: list.everything.map(Listing),
-            keys: list
-                .keys
-                .iter()
-                .map(|(key, listing)| (Arc::clone(key), Listing(*listing)))
-                .collect(),
-        }
+        let listed = list.exact.iter().chain(&list.broad);
+        listed
+            .map(|(item, number)| (item.clone(), Listing(*number)))
+            .collect()
     }
 
     fn note_length(&self, list: &List) {
-        let length = list.keys.len() + usize::from(list.everything.is_some());
-        self.length.store(length, Ordering::Release);
+        self.length.store(list.len(), Ordering::Release);
     }
 }
 
 impl List {
+    fn of(&mut self, item: &Item) -> &mut HashMap<Item, u64> {
+        match item {
+            Item::Key(_) | Item::Tag(_) => &mut self.exact,
+            Item::Matching(_) | Item::Everything => &mut self.broad,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.exact.len() + self.broad.len()
+    }
+
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
@@ -144,6 +154,10 @@ impl<T> Ghosts<T> {
             ghosts.pop_front();
         }
         ghosts.push_back((key, ghost));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
     }
 
     pub(crate) fn take(&self) -> VecDeque<(Arc<str>, T)> {

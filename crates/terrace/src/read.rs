@@ -10,15 +10,17 @@
 use std::sync::Arc;
 
 use crate::{
-    core::{Core, Outcome},
-    entry::{Entry, Freshness, Source},
+    core::{Core, Outcome, Outset, Service},
+    entry::{Entry, Freshness, Record, Source},
     error::Error,
     flight::{Boarding, Passenger},
     gate::Ticket,
     lead::{self, Job, Purpose},
+    options::Coherence,
     remote::Found,
     stats::count,
     trail::Trail,
+    vouch::{self, Adopted, Confirmed},
 };
 
 /// Leaders that vanish in a row (a panic in a codec, say) before a reader gives up.
@@ -29,65 +31,97 @@ pub(crate) enum Look<V> {
     Fresh(Entry<V>),
     /// To be served, while a load runs behind.
     Stale(Entry<V>),
+    /// L2 is to be asked whether it is still so.
+    Doubtful(Arc<Record<V>>),
     Nothing,
 }
 
 #[inline]
-pub(crate) fn look<V: Send + Sync + 'static>(core: &Core<V>, key: &str) -> Look<V> {
+pub(crate) fn look<V: Send + Sync + 'static>(
+    core: &Core<V>,
+    key: &str,
+    coherence: Coherence,
+) -> Look<V> {
     let Some(record) = core.local.get(key) else {
         return Look::Nothing;
     };
     let now = core.clock.now();
-    match record.freshness(now) {
-        Freshness::Fresh => {
-            core.counters.hits.add_one();
-            tracing::debug!(target: "terrace::walk", cache = %core.name, key, "L1 hit");
-            Look::Fresh(Entry::new(record, Source::Local, now))
-        }
-        Freshness::Revalidate => {
-            count(&core.counters.stale_hits);
-            tracing::debug!(target: "terrace::walk", cache = %core.name, key, stale = true, "L1 hit");
-            Look::Stale(Entry::new(record, Source::Local, now))
-        }
-        Freshness::OnError | Freshness::Expired => Look::Nothing,
+    let freshness = record.freshness(now);
+    if matches!(freshness, Freshness::OnError | Freshness::Expired) {
+        return Look::Nothing;
     }
+    let service = core.service(&record, now, coherence);
+    match service {
+        Service::AsProven | Service::AsLoaded => {}
+        Service::AsUnproven => count(&core.counters.unproven_hits),
+        Service::AfterAsking => return Look::Doubtful(record),
+        Service::Never => return Look::Nothing,
+    }
+    let entry = Entry::new(record, Source::Local, now).vouched(service == Service::AsProven);
+    if freshness == Freshness::Fresh {
+        core.counters.hits.add_one();
+        tracing::debug!(target: "terrace::walk", cache = %core.name, key, "L1 hit");
+        return Look::Fresh(entry);
+    }
+    count(&core.counters.stale_hits);
+    tracing::debug!(target: "terrace::walk", cache = %core.name, key, stale = true, "L1 hit");
+    Look::Stale(entry)
 }
 
-/// A read that never loads, after L1 had nothing.
+/// A read that never loads, after L1 had nothing that it could serve.
 pub(crate) async fn find<V: Send + Sync + 'static>(
     core: &Core<V>,
     key: &Arc<str>,
+    doubtful: Option<Arc<Record<V>>>,
 ) -> Option<Entry<V>> {
     miss(core, key);
     let remote = core.remote.as_ref()?;
     // The ticket first: a write that fails after this look at the list kills it.
-    let ticket = core.gate.ticket(key);
+    let outset = core.set_out(key);
     if core.pending.has(key) {
         return None;
     }
-    let Found::Value(received) = remote.get(key, remote.patience()).await else {
+    let until = remote.patience();
+    if let Some(record) = doubtful {
+        let confirmed = vouch::confirm(core, remote, (key, &record), outset, until).await;
+        let available = core.defaults.wanted_coherence() == Coherence::Available;
+        let entry = || Entry::new(Arc::clone(&record), Source::Local, core.clock.now());
+        match confirmed {
+            Confirmed::Yes => return Some(entry().vouched(true)),
+            Confirmed::Silence if available => {
+                count(&core.counters.unproven_hits);
+                return Some(entry());
+            }
+            Confirmed::Silence => return None,
+            Confirmed::No => {}
+        }
+    }
+    let Found::Value(received) = remote.get(key, until).await else {
         return None;
     };
-    let usable = [Freshness::Fresh, Freshness::Revalidate];
-    if !usable.contains(&received.record.freshness(core.clock.now())) {
+    let adopted = vouch::adopt(core, remote, key, outset, received, until).await;
+    let Adopted::Record(record, is_proven) = adopted else {
         return None;
-    }
-    Some(lead::adopt(core, key, ticket, received))
+    };
+    let now = core.clock.now();
+    let usable = [Freshness::Fresh, Freshness::Revalidate].contains(&record.freshness(now));
+    usable.then(|| Entry::new(record, Source::Store, now).vouched(is_proven))
 }
 
-/// Cache or compute, after L1 had nothing.
+/// Cache or compute, after L1 had nothing that it could serve.
 pub(crate) async fn load<V: Send + Sync + 'static>(core: Arc<Core<V>>, job: Job<V>) -> Outcome<V> {
     miss(&core, &job.key);
     Trail::refuse_reentry(core.id(), &job.key)?;
+    let coherence = job.options.wanted_coherence();
     let mut attempts = 0;
     let passenger = loop {
-        match board(&core, &job.key) {
-            (Boarding::Lead(flight), ticket) => {
-                break lead::launch(&core, job, flight, ticket, Purpose::Miss);
+        match board(&core, &job.key, coherence) {
+            (Boarding::Lead(flight), outset) => {
+                break lead::launch(&core, job, flight, outset, Purpose::Miss);
             }
             (Boarding::Join(passenger), _) => {
                 count(&core.counters.joined);
-                if let Some(outcome) = share(&core, passenger).await {
+                if let Some(outcome) = share(&core, passenger, coherence).await {
                     return outcome;
                 }
                 attempts += 1;
@@ -102,13 +136,18 @@ pub(crate) async fn load<V: Send + Sync + 'static>(core: Arc<Core<V>>, job: Job<
 }
 
 /// What somebody else's flight brings, if it is still worth something when it is
-/// handed over: a flight that answered with a stale value first goes on behind it.
+/// handed over: a flight that answered with a stale value first goes on behind it,
+/// and one that was content with what nobody vouches for is not for everybody.
 async fn share<V: Send + Sync + 'static>(
     core: &Core<V>,
     mut passenger: Passenger<Outcome<V>>,
+    coherence: Coherence,
 ) -> Option<Outcome<V>> {
+    let suits = |entry: &Entry<V>| {
+        coherence == Coherence::Available || entry.proven() || entry.source() == Source::Loader
+    };
     let worth = |outcome: Outcome<V>| match outcome {
-        Ok(entry) => entry.at(core.clock.now()).map(Ok),
+        Ok(entry) => entry.at(core.clock.now()).filter(suits).map(Ok),
         Err(error) => Some(Err(error)),
     };
     match worth(passenger.outcome().await?) {
@@ -132,10 +171,11 @@ pub(crate) async fn refresh<V: Send + Sync + 'static>(
     job: Job<V>,
 ) -> Outcome<V> {
     Trail::refuse_reentry(core.id(), &job.key)?;
+    let coherence = job.options.wanted_coherence();
     let passenger = loop {
-        match board(&core, &job.key) {
-            (Boarding::Lead(flight), ticket) => {
-                break lead::launch(&core, job, flight, ticket, Purpose::Anew);
+        match board(&core, &job.key, coherence) {
+            (Boarding::Lead(flight), outset) => {
+                break lead::launch(&core, job, flight, outset, Purpose::Anew);
             }
             // The flight may have been content with a stored value: then this
             // caller's turn comes. A load that failed was a load.
@@ -159,8 +199,8 @@ pub(crate) fn refresh_behind<V: Send + Sync + 'static>(core: &Arc<Core<V>>, job:
     if Trail::refuse_reentry(core.id(), &job.key).is_err() {
         return;
     }
-    if let (Boarding::Lead(flight), ticket) = board(core, &job.key) {
-        lead::launch(core, job, flight, ticket, Purpose::Behind);
+    if let (Boarding::Lead(flight), outset) = board(core, &job.key, Coherence::Available) {
+        lead::launch(core, job, flight, outset, Purpose::Behind);
     }
 }
 
@@ -179,7 +219,17 @@ fn vanished<V: Send + Sync + 'static>(core: &Core<V>, key: &str) -> Error {
 
 type Boarded<V> = Boarding<Ticket, Outcome<V>>;
 
-fn board<V: Send + Sync + 'static>(core: &Core<V>, key: &Arc<str>) -> (Boarded<V>, Ticket) {
-    let ticket = core.gate.ticket(key);
-    (core.flights.board(key, ticket), ticket)
+/// While nobody can tell of changes, a flight may be doomed and not know it:
+/// whoever requires proof then leads his own.
+fn board<V: Send + Sync + 'static>(
+    core: &Core<V>,
+    key: &Arc<str>,
+    coherence: Coherence,
+) -> (Boarded<V>, Outset) {
+    let outset = core.set_out(key);
+    let heard = || core.proof.covers(outset.link_epoch, outset.at);
+    if coherence == Coherence::Required && !heard() {
+        return (Boarding::Lead(core.flights.solo(key)), outset);
+    }
+    (core.flights.board(key, outset.ticket), outset)
 }

@@ -1,31 +1,36 @@
-//! The far tier as the walks see it: codec, deadline, breaker and envelope around a [`Store`].
+//! The far tier as the walks see it: deadline, breaker and seal around a [`Store`].
 //!
 //! Reads come back as what a walk can do next, never as an error; writes report.
 
 use std::{
     fmt,
-    panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     breaker::{Breaker, Change},
     clock::{Clock, Moment},
-    codec::Codec,
     entry::Record,
-    envelope::{self, Flaw, MAX_OVERHEAD_BYTES, Shape, Token},
+    envelope::{HEADER_BYTES, Token},
     error::Error,
     key::Slot,
     options::Life,
+    pattern::Pattern,
+    seal::{Body, Opened, Received, Seal},
     stats::{Counters, StoreState, count},
-    store::{Fill, FillOutcome, Lease, LeaseRequest, Store, StoreFuture, Stored},
+    store::{
+        Fill, FillOutcome, Hearing, Heartbeat, Lease, LeaseRequest, Listener, Store, StoreFuture,
+        Stored, Writing,
+    },
+    tag::{Epoch, Epochs, Mark},
 };
 
 /// More reads than this in flight ask the loader instead: the store is behind.
@@ -34,28 +39,19 @@ const MAX_IN_FLIGHT: usize = 256;
 /// What one cache brings to its store.
 pub(crate) struct RemoteParts<V> {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) codec: Arc<dyn Codec<V>>,
+    pub(crate) seal: Seal<V>,
     pub(crate) cache: Arc<str>,
-    pub(crate) schema: u32,
     pub(crate) deadline: Duration,
-    pub(crate) max_value_bytes: usize,
     pub(crate) clock: Clock,
     pub(crate) counters: Arc<Counters>,
 }
 
 pub(crate) struct Remote<V> {
     parts: RemoteParts<V>,
-    shape: Shape,
-    breaker: Breaker,
     in_flight: Semaphore,
-    healthy: AtomicBool,
+    last_heartbeat: Mutex<Option<Heartbeat>>,
+    listening: AtomicBool,
     hit_rate: HitRate,
-}
-
-/// A value that L2 handed over.
-pub(crate) struct Received<V> {
-    pub(crate) record: Record<V>,
-    pub(crate) token: Token,
 }
 
 /// What a look into L2 found.
@@ -80,30 +76,31 @@ pub(crate) enum Leased<V> {
     NoAnswer,
 }
 
-/// Why a reader got nothing out of the store.
-enum Silence {
+/// The store did not answer a reader, or was not asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
     NotAsked,
     NoAnswer,
+    /// It answered, and did not do it.
+    Refused,
 }
 
 impl<V: Send + Sync + 'static> Remote<V> {
-    /// `None` if the store serves a cache of this name already.
-    pub(crate) fn new(parts: RemoteParts<V>) -> Option<Self> {
-        if !parts.store.claim(&parts.cache) {
-            return None;
-        }
-        let shape = Shape {
-            schema: parts.schema,
-            codec: parts.codec.id(),
-        };
-        Some(Self {
+    pub(crate) fn new(parts: RemoteParts<V>) -> Self {
+        Self {
             parts,
-            shape,
-            breaker: Breaker::default(),
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
-            healthy: AtomicBool::new(false),
+            last_heartbeat: Mutex::new(None),
+            listening: AtomicBool::new(false),
             hit_rate: HitRate::default(),
-        })
+        }
+    }
+
+    /// False if the store serves a cache of this name already.
+    pub(crate) fn listen(&self, listener: Weak<dyn Listener>) -> bool {
+        let listening = self.parts.store.listen(&self.parts.cache, listener);
+        self.listening.store(listening, Relaxed);
+        listening
     }
 
     /// The moment until which one read may wait for the store, all its calls together.
@@ -119,11 +116,23 @@ impl<V: Send + Sync + 'static> Remote<V> {
 
     pub(crate) async fn get(&self, key: &Arc<str>, until: Moment) -> Found<V> {
         let (slot, sent) = (self.slot(key), self.parts.clock.now());
-        let call = self.parts.store.get(&slot, self.limit());
+        let call = self.parts.store.get(&slot, self.parts.seal.limit());
         match self.read("reading from the store", until, call).await {
-            Ok(stored) => self.sort(&slot, stored, sent),
+            Ok(stored) => self.sort(&slot, stored.as_ref(), sent),
             Err(_) => Found::Failed,
         }
+    }
+
+    /// The token of what is stored, for a fraction of its bytes.
+    pub(crate) async fn token(
+        &self,
+        key: &Arc<str>,
+        until: Moment,
+    ) -> Result<Option<Token>, Silence> {
+        let slot = self.slot(key);
+        let call = self.parts.store.get(&slot, HEADER_BYTES);
+        let stored = self.read("looking at the store", until, call).await?;
+        Ok(stored.and_then(|stored| Token::of_envelope(&stored.bytes)))
     }
 
     pub(crate) async fn lease(
@@ -138,12 +147,17 @@ impl<V: Send + Sync + 'static> Remote<V> {
             token: lease.0,
             hold: lease.1,
             refuse,
-            limit: self.limit(),
+            limit: self.parts.seal.limit(),
         };
+        // A lease is a write: a store that takes none is not asked for it.
+        if self.parts.store.health().writes.is_open() {
+            count(&self.parts.counters.store_skipped);
+            return Leased::NotAsked;
+        }
         let call = self.parts.store.lease(&slot, request);
         match self.read("asking the store for a lease", until, call).await {
             Ok(Lease::Value(stored)) => {
-                let found = self.sort(&slot, Some(stored), sent);
+                let found = self.sort(&slot, Some(&stored), sent);
                 Leased::Found(found)
             }
             Ok(Lease::Held(left)) => Leased::Held(left),
@@ -153,7 +167,36 @@ impl<V: Send + Sync + 'static> Remote<V> {
             }
             Err(Silence::NotAsked) => Leased::NotAsked,
             Err(Silence::NoAnswer) => Leased::NoAnswer,
+            Err(Silence::Refused) => {
+                self.refused_write();
+                Leased::NotAsked
+            }
         }
+    }
+
+    /// The epochs of these marks, for a reader.
+    pub(crate) async fn epochs(
+        &self,
+        marks: &[Mark<'_>],
+        until: Moment,
+    ) -> Result<Vec<Epoch>, Silence> {
+        let call = self.parts.store.epochs(&self.parts.cache, marks);
+        let epochs = self.read("reading epochs", until, call).await?;
+        // A store may be anybody's: one that answers less has not answered.
+        (epochs.len() == marks.len())
+            .then_some(epochs)
+            .ok_or(Silence::NoAnswer)
+    }
+
+    /// The epochs of these marks, for a write.
+    pub(crate) async fn epochs_to_write(&self, marks: &[Mark<'_>]) -> Result<Vec<Epoch>, Error> {
+        let call = self.parts.store.epochs(&self.parts.cache, marks);
+        let epochs = self.write("reading epochs", call).await?;
+        if epochs.len() == marks.len() {
+            return Ok(epochs);
+        }
+        let cause = "the store answers less than it was asked";
+        Err(Error::unavailable("reading epochs", cause))
     }
 
     pub(crate) async fn force(
@@ -181,78 +224,79 @@ impl<V: Send + Sync + 'static> Remote<V> {
     pub(crate) async fn release(&self, key: &Arc<str>, token: Token) -> Result<(), Error> {
         let slot = self.slot(key);
         let call = self.parts.store.release(&slot, token);
-        self.write("giving a lease back", call).await
+        self.change("giving a lease back", call).await
     }
 
     pub(crate) async fn remove(&self, key: &Arc<str>) -> Result<(), Error> {
         let slot = self.slot(key);
         let call = self.parts.store.remove(&slot);
-        self.write("removing a key from the store", call).await
+        self.change("removing a key from the store", call).await
+    }
+
+    pub(crate) async fn renew(&self, epochs: &[(Mark<'_>, Epoch)]) -> Result<(), Error> {
+        let call = self.parts.store.renew(&self.parts.cache, epochs);
+        self.write("removing a group from the store", call).await
     }
 
     /// Each of its many calls has the deadline; the whole of it has none of its own.
-    pub(crate) async fn clear(&self) -> Result<u64, Error> {
-        const ATTEMPT: &str = "clearing the store";
-        self.refuse_if_open(ATTEMPT)?;
-        let call = self
-            .parts
-            .store
-            .clear(&self.parts.cache, self.parts.deadline);
+    pub(crate) async fn remove_matching(&self, pattern: &Pattern) -> Result<u64, Error> {
+        let (store, cache) = (&self.parts.store, &self.parts.cache);
+        self.refuse_if_open("removing keys from the store", &store.health().calls)?;
+        let call = store.remove_matching(cache, pattern, self.parts.deadline);
         self.settle(call.await)
     }
 
-    /// Encodes a value for a fill under `token`.
-    pub(crate) fn seal(
-        &self,
-        key: &Arc<str>,
-        value: &V,
-        life: Life,
-        token: Token,
-    ) -> Result<Bytes, Error> {
-        let slot = self.slot(key);
-        let write_body = |bytes: &mut Vec<u8>| {
-            caught(|| self.parts.codec.encode(value, bytes)).unwrap_or_else(|| Err(PANICKED.into()))
-        };
-        let sealed = envelope::seal(slot.full_key(), self.shape, life, token, write_body)
-            .map_err(|cause| Error::codec(format!("encoding {slot:?}"), cause))?;
-        match sealed {
-            Some(bytes) if bytes.len() <= self.limit() => Ok(bytes.into()),
-            _ => {
-                count(&self.parts.counters.store_oversize);
-                let limit = self.parts.max_value_bytes;
-                Err(Error::too_large(format!("{slot:?}: above {limit} bytes")))
-            }
-        }
+    /// Encodes a value, or says why that cannot be.
+    pub(crate) fn encode(&self, key: &Arc<str>, record: &Record<V>) -> Result<Body, Error> {
+        self.parts.seal.encode(&self.slot(key), record.value())
     }
 
-    /// The half-open state of the breaker: asks once whether the store answers.
-    pub(crate) async fn probe(&self, elapsed: Duration) -> bool {
-        let reply = timeout(self.parts.deadline, self.parts.store.ping()).await;
-        let answered = matches!(reply, Ok(Ok(())));
+    /// The envelope of a fill.
+    pub(crate) fn wrap(
+        &self,
+        key: &Arc<str>,
+        body: &Body,
+        life: Life,
+        birth: (Token, &Epochs),
+    ) -> Bytes {
+        self.parts.seal.wrap(&self.slot(key), body, life, birth)
+    }
+
+    /// The half-open state of the breakers, and what the store can vouch for.
+    pub(crate) async fn heartbeat(&self) -> Option<Heartbeat> {
+        let (store, limit) = (&self.parts.store, self.parts.deadline);
+        let reply = timeout(limit, store.heartbeat(&self.parts.cache, limit)).await;
         if reply.is_err() {
-            self.parts.store.overdue();
+            store.overdue();
         }
-        if self.healthy.swap(answered, Relaxed) != answered {
-            tracing::info!(cache = %self.parts.cache, healthy = answered, "store");
+        let heartbeat = reply.ok().and_then(Result::ok);
+        let before = std::mem::replace(&mut *self.last_heartbeat.lock(), heartbeat);
+        if before.is_some() != heartbeat.is_some() {
+            let healthy = heartbeat.is_some();
+            tracing::info!(cache = %self.parts.cache, healthy, "store");
         }
-        self.announce(self.breaker.probed(answered, elapsed));
-        answered
+        let takes_writes = heartbeat.is_some_and(|beat| beat.writing == Writing::Taken);
+        let health = store.health();
+        self.announce("calls", health.calls.probed(heartbeat.is_some()));
+        self.announce("writes", health.writes.probed(takes_writes));
+        heartbeat
     }
 
     pub(crate) fn state(&self) -> StoreState {
+        let heartbeat = *self.last_heartbeat.lock();
+        let health = self.parts.store.health();
         StoreState {
             kind: self.parts.store.kind(),
-            healthy: self.healthy.load(Relaxed),
-            breaker_open: self.breaker.is_open(),
+            healthy: heartbeat.is_some(),
+            breaker_open: health.calls.is_open(),
+            writes_refused: health.writes.is_open(),
+            hearing: heartbeat.is_some_and(|beat| beat.hearing == Hearing::Complete),
+            lag: heartbeat.and_then(|beat| beat.lag),
         }
     }
 
     fn slot(&self, key: &Arc<str>) -> Slot {
         Slot::new(&self.parts.cache, key)
-    }
-
-    fn limit(&self) -> usize {
-        self.parts.max_value_bytes + MAX_OVERHEAD_BYTES
     }
 
     /// A call that a reader waits for: skipped when the store is known to be
@@ -264,22 +308,44 @@ impl<V: Send + Sync + 'static> Remote<V> {
         call: StoreFuture<'_, T>,
     ) -> Result<T, Silence> {
         let permit = self.in_flight.try_acquire();
-        if permit.is_err() || self.breaker.is_open() {
+        if permit.is_err() || self.parts.store.health().calls.is_open() {
             count(&self.parts.counters.store_skipped);
             return Err(Silence::NotAsked);
         }
         let left = until.since(self.parts.clock.now());
         let reply = self.bounded(attempt, left, call).await;
-        reply.map_err(|_| Silence::NoAnswer)
+        reply.map_err(|error| {
+            if error.is_refusal() {
+                Silence::Refused
+            } else {
+                Silence::NoAnswer
+            }
+        })
     }
 
+    /// A call that stores something: not made while the store takes no writes.
     async fn write<T>(&self, attempt: &str, call: StoreFuture<'_, T>) -> Result<T, Error> {
-        self.refuse_if_open(attempt)?;
+        self.refuse_if_open(attempt, &self.parts.store.health().writes)?;
+        let reply = self.change(attempt, call).await;
+        match &reply {
+            Ok(_) => {
+                let now = self.parts.clock.now().since_zero();
+                self.parts.store.health().writes.succeeded(now);
+            }
+            Err(error) if error.is_refusal() => self.refused_write(),
+            Err(_) => {}
+        }
+        reply
+    }
+
+    /// A call that only takes away: a store that is full takes it.
+    async fn change<T>(&self, attempt: &str, call: StoreFuture<'_, T>) -> Result<T, Error> {
+        self.refuse_if_open(attempt, &self.parts.store.health().calls)?;
         self.bounded(attempt, self.parts.deadline, call).await
     }
 
-    fn refuse_if_open(&self, attempt: &str) -> Result<(), Error> {
-        if self.breaker.is_open() {
+    fn refuse_if_open(&self, attempt: &str, breaker: &Breaker) -> Result<(), Error> {
+        if breaker.is_open() {
             count(&self.parts.counters.store_skipped);
             return Err(Error::breaker_open(attempt));
         }
@@ -292,19 +358,29 @@ impl<V: Send + Sync + 'static> Remote<V> {
         limit: Duration,
         call: StoreFuture<'_, T>,
     ) -> Result<T, Error> {
-        match timeout(limit, call).await {
-            Ok(result) => self.settle(result),
+        let result = match timeout(limit, call).await {
+            Ok(result) => result,
             Err(_elapsed) => {
                 self.parts.store.overdue();
-                self.settle(Err(Error::store_timeout(attempt, self.parts.deadline)))
+                Err(Error::store_timeout(attempt, self.parts.deadline))
             }
-        }
+        };
+        self.settle(result)
+    }
+
+    /// A store that answers may take no writes all the same.
+    fn refused_write(&self) {
+        let now = self.parts.clock.now().since_zero();
+        let writes = &self.parts.store.health().writes;
+        self.announce("writes", writes.failed(now));
     }
 
     /// Counts a call's outcome once, here.
     fn settle<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        let now = self.parts.clock.now().since_zero();
+        let health = self.parts.store.health();
         match &result {
-            Ok(_) => self.breaker.succeeded(),
+            Ok(_) => health.calls.succeeded(now),
             Err(error) => {
                 count(&self.parts.counters.store_errors);
                 if error.is_timeout() {
@@ -312,83 +388,48 @@ impl<V: Send + Sync + 'static> Remote<V> {
                 }
                 tracing::debug!(cache = %self.parts.cache, %error, "store call failed");
                 if error.counts_against_breaker() {
-                    self.announce(self.breaker.failed());
+                    self.announce("calls", health.calls.failed(now));
                 }
             }
         }
         result
     }
 
-    fn announce(&self, change: Change) {
+    fn announce(&self, what: &str, change: Change) {
         let cache = &self.parts.cache;
         match change {
             Change::None => {}
-            Change::Opened => tracing::warn!(%cache, breaker = "open", "store is not used"),
-            Change::Closed => tracing::info!(%cache, breaker = "closed", "store is used again"),
-        }
-    }
-
-    fn sort(&self, slot: &Slot, stored: Option<Stored>, sent: Moment) -> Found<V> {
-        let counters = &self.parts.counters;
-        let Some(stored) = stored else {
-            count(&counters.store_misses);
-            return Found::Nothing(None);
-        };
-        let flaw = match self.open(slot, &stored, sent) {
-            Ok(received) => {
-                self.hit_rate.saw(true);
-                count(&counters.store_hits);
-                return Found::Value(received);
+            Change::Opened => tracing::warn!(%cache, what, breaker = "open", "store is not used"),
+            Change::Closed => {
+                tracing::info!(%cache, what, breaker = "closed", "store is used again");
             }
-            Err(flaw) => flaw,
+        }
+    }
+
+    fn sort(&self, slot: &Slot, stored: Option<&Stored>, sent: Moment) -> Found<V> {
+        let counters = &self.parts.counters;
+        let opened = match stored {
+            None => Opened::Useless(None),
+            Some(stored) => self.parts.seal.open(slot, stored, sent),
         };
+        if let Opened::Value(received) = opened {
+            self.hit_rate.saw(true);
+            count(&counters.store_hits);
+            return Found::Value(received);
+        }
         count(&counters.store_misses);
-        count(match flaw {
-            _ if stored.bytes.len() >= self.limit() => &counters.store_oversize,
-            Flaw::Damaged => &counters.store_damaged,
-            Flaw::Foreign => &counters.store_foreign,
-            Flaw::Outdated => &counters.store_outdated,
-            Flaw::Newer => &counters.store_newer,
-        });
-        tracing::debug!(key = ?slot, ?flaw, "stored bytes are not used");
-        if flaw == Flaw::Newer {
-            return Found::NotOurs;
+        match opened {
+            Opened::Useless(token) => Found::Nothing(token),
+            _ => Found::NotOurs,
         }
-        Found::Nothing(Token::of_envelope(&stored.bytes))
     }
-
-    fn open(&self, slot: &Slot, stored: &Stored, sent: Moment) -> Result<Received<V>, Flaw> {
-        let envelope = envelope::open(&stored.bytes, slot.full_key(), self.shape)?;
-        let remaining = stored.remaining.ok_or(Flaw::Damaged)?;
-        let remaining = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
-        let total = envelope.life.total();
-        // Longer than any fill gives: somebody else touched the key's life.
-        if remaining > total {
-            return Err(Flaw::Damaged);
-        }
-        let decoded = caught(|| self.parts.codec.decode(envelope.body));
-        let Some(Ok(value)) = decoded else {
-            return Err(Flaw::Damaged);
-        };
-        // Counted from the send: the life can only come out shorter.
-        let born = sent.plus_millis(remaining).minus_millis(total);
-        Ok(Received {
-            record: Record::new(value, envelope.life, born),
-            token: envelope.token,
-        })
-    }
-}
-
-const PANICKED: &str = "the codec panicked";
-
-/// Stored bytes must not bring down who reads them, whatever the codec makes of them.
-fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
-    std::panic::catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
 impl<V> Drop for Remote<V> {
     fn drop(&mut self) {
-        self.parts.store.disclaim(&self.parts.cache);
+        if *self.listening.get_mut() {
+            self.parts.store.hush(&self.parts.cache);
+        }
     }
 }
 
@@ -396,7 +437,7 @@ impl<V> fmt::Debug for Remote<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Remote")
             .field("store", &self.parts.store)
-            .field("breaker", &self.breaker)
+            .field("health", self.parts.store.health())
             .finish_non_exhaustive()
     }
 }

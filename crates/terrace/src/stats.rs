@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    time::Duration,
 };
 
 /// What a cache did since it was built, and what it holds now. A plain copy.
@@ -55,7 +56,21 @@ pub struct Stats {
     pub superseded: u64,
     /// Keys removed by `remove`.
     pub removals: u64,
-    /// Keys whose last write has an unknown outcome in L2, right now.
+    /// Groups removed: by tag, by prefix or glob, or all of the cache.
+    pub group_removals: u64,
+    /// Keys and marks that others were heard to have changed.
+    pub changes_heard: u64,
+    /// Times that news from the store may have been missed.
+    pub gaps: u64,
+    /// Entries of L1 that were looked at again in L2, and were still right.
+    pub confirmed: u64,
+    /// Of those looked at again, entries that were not.
+    pub outdated: u64,
+    /// Reads answered from L1 with nobody to vouch for it: the store did not answer.
+    pub unproven_hits: u64,
+    /// Loads whose result was stored nowhere, for a tag was removed meanwhile.
+    pub overtaken: u64,
+    /// Keys, tags and patterns whose last write has an unknown outcome in L2, right now.
     pub pending: u64,
     /// Entries in L1, right now; engines count them with a short delay.
     pub entries: u64,
@@ -73,8 +88,15 @@ pub struct StoreState {
     pub kind: &'static str,
     /// Whether the last probe (every second) was answered within the deadline.
     pub healthy: bool,
-    /// Whether calls are being skipped.
+    /// Whether calls are being skipped: it did not answer.
     pub breaker_open: bool,
+    /// Whether writes are being skipped: it refuses them.
+    pub writes_refused: bool,
+    /// Whether it tells of changes; if not, what is older than `max_staleness` is
+    /// looked at again before it is served.
+    pub hearing: bool,
+    /// How long it last took news to arrive.
+    pub lag: Option<Duration>,
 }
 
 /// The live counters behind [`Stats`]; their meaning is written there.
@@ -103,6 +125,13 @@ pub(crate) struct Counters {
     pub(crate) refused: AtomicU64,
     pub(crate) superseded: AtomicU64,
     pub(crate) removals: AtomicU64,
+    pub(crate) group_removals: AtomicU64,
+    pub(crate) changes_heard: AtomicU64,
+    pub(crate) gaps: AtomicU64,
+    pub(crate) confirmed: AtomicU64,
+    pub(crate) outdated: AtomicU64,
+    pub(crate) unproven_hits: AtomicU64,
+    pub(crate) overtaken: AtomicU64,
 }
 
 impl Counters {
@@ -132,6 +161,13 @@ impl Counters {
             refused: self.refused.load(Relaxed),
             superseded: self.superseded.load(Relaxed),
             removals: self.removals.load(Relaxed),
+            group_removals: self.group_removals.load(Relaxed),
+            changes_heard: self.changes_heard.load(Relaxed),
+            gaps: self.gaps.load(Relaxed),
+            confirmed: self.confirmed.load(Relaxed),
+            outdated: self.outdated.load(Relaxed),
+            unproven_hits: self.unproven_hits.load(Relaxed),
+            overtaken: self.overtaken.load(Relaxed),
             ..Stats::default()
         }
     }

@@ -1,4 +1,4 @@
-//! All that changes the tiers: publish, fill, set, remove, clear, and their recovery.
+//! What changes the tiers by key: publish, fill, set, remove.
 //!
 //! Every write to L2 happens behind a closed gate: the key is void in L1 before
 //! anything is sent, nothing read meanwhile is let in, and whatever comes of it
@@ -8,19 +8,24 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::future::try_join;
 
 use crate::{
-    core::Core,
-    entry::Record,
+    clock::Moment,
+    core::{Core, Outset},
+    entry::{Record, Stamp},
     envelope::Token,
     error::Error,
-    gate::Ticket,
+    gate::{Closed, Ticket},
     local::Local,
     options::{EntryOptions, Life, Loaded},
-    pending::Listing,
+    pending::{Item, Listing},
     remote::Remote,
+    seal::Body,
     stats::count,
     store::{Fill, FillOutcome},
+    tag::{Epochs, Mark, check_tags},
+    tags::Before,
 };
 
 /// What became of a [`set`](crate::Cache::set).
@@ -30,16 +35,6 @@ pub enum Written {
     Stored,
     /// A later write of the key overtook this one; its value, or none, stands.
     Superseded,
-}
-
-/// What a [`clear`](crate::Cache::clear) removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Cleared {
-    /// Entries that L1 held, roughly: engines count with a short delay.
-    pub local: u64,
-    /// Values that L2 held; `None` for a cache without one.
-    pub store: Option<u64>,
 }
 
 /// Lets in what a read brought, if nothing was voided since its ticket.
@@ -52,6 +47,37 @@ pub(crate) fn publish<V: Send + Sync + 'static>(
     core.gate.publish(key, ticket, |local| {
         local.insert(Arc::clone(key), Arc::clone(record));
     })
+}
+
+/// What L1 holds is L2's value still: it stands on new grounds, if nothing was
+/// voided since the ticket.
+pub(crate) fn restamp<V: Send + Sync + 'static>(
+    core: &Core<V>,
+    key: &Arc<str>,
+    ticket: Ticket,
+    record: &Arc<Record<V>>,
+    stamp: Stamp,
+) {
+    core.gate.publish(key, ticket, |local| {
+        if local
+            .get(key)
+            .is_some_and(|held| Arc::ptr_eq(&held, record))
+        {
+            record.stamp(stamp);
+        }
+    });
+}
+
+/// L1 gives up a record that L2 does not hold: an early eviction, which needs no gate.
+pub(crate) fn give_up<V: Send + Sync + 'static>(
+    core: &Core<V>,
+    key: &Arc<str>,
+    record: &Arc<Record<V>>,
+) {
+    let held = core.local.get(key);
+    if held.is_some_and(|held| Arc::ptr_eq(&held, record)) {
+        core.local.remove(key);
+    }
 }
 
 /// Gives a lease back, and wakes those here who were told that it is held: when
@@ -75,98 +101,178 @@ pub(crate) fn void<V: Send + Sync + 'static>(core: &Core<V>, key: &str) {
     core.gate.void(key);
 }
 
-/// A value on its way into both tiers, under the lease of this token.
+/// A value on its way into both tiers, under the lease of its record's token.
 pub(crate) struct Order<V> {
     pub(crate) key: Arc<str>,
     pub(crate) record: Arc<Record<V>>,
     pub(crate) life: Life,
-    pub(crate) token: Token,
 }
 
 impl<V: Send + Sync + 'static> Order<V> {
     fn fill(&self, bytes: Bytes, replaces: Option<Token>) -> Fill {
         Fill {
-            token: self.token,
+            token: self.record.token(),
             bytes,
             life: Duration::from_millis(self.life.total()),
             replaces,
         }
     }
 
-    fn insert(self, local: &Local<V>) {
-        local.insert(self.key, self.record);
+    fn wrap(&self, remote: &Remote<V>, body: &Body, epochs: &Epochs) -> Bytes {
+        let birth = (self.record.token(), epochs);
+        remote.wrap(&self.key, body, self.life, birth)
+    }
+
+    /// Into L1, on these grounds, as the gate opens.
+    fn let_in(self, closed: Option<Closed<Local<V>>>, stamp: Stamp) {
+        let Some(closed) = closed else { return };
+        self.record.stamp(stamp);
+        closed.open_with(|local| local.insert(self.key, self.record));
     }
 }
 
+/// Under which circumstances a load came about.
+pub(crate) struct Birth {
+    pub(crate) outset: Outset,
+    pub(crate) before: Before,
+    pub(crate) tags: Vec<Arc<str>>,
+    /// When the load began.
+    pub(crate) began: Moment,
+}
+
+/// What became of a fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// The lease is used up.
+    Answered,
+    /// The lease may be there still.
+    Unanswered,
+    /// A tag was removed since the load began: it may have been one of its own.
+    Overtaken,
+}
+
 /// Stores what a load under a lease brought. `renewed` hears of the ticket under
-/// which the load goes on while it is stored. True once the lease is used up.
+/// which the load goes on while it is stored.
 pub(crate) async fn fill<V: Send + Sync + 'static>(
     core: &Core<V>,
     order: Order<V>,
-    ticket: Ticket,
+    birth: Birth,
     renewed: impl FnOnce(Ticket),
-) -> bool {
+) -> Filled {
     let Some(remote) = &core.remote else {
-        return false;
+        return Filled::Unanswered;
     };
-    let sealed = remote.seal(&order.key, order.record.value(), order.life, order.token);
+    let body = remote.encode(&order.key, &order.record);
+    let (epochs, as_of) = match epochs_of_load(core, remote, &birth).await {
+        Born::Under(epochs, as_of) => (Arc::new(epochs), as_of),
+        Born::Overtaken => return Filled::Overtaken,
+        Born::Unknown => return Filled::Unanswered,
+    };
+    order.record.born_under(Arc::clone(&epochs));
+    let ticket = birth.outset.ticket;
     let closed = core.gate.close(&order.key, Some(ticket), renewed);
-    let outcome = match sealed {
-        Ok(bytes) => remote.fill(&order.key, order.fill(bytes, None)).await,
+    let (link_epoch, sent) = (core.proof.link_epoch(), core.clock.now());
+    let outcome = match body {
+        Ok(body) => {
+            let bytes = order.wrap(remote, &body, &epochs);
+            remote.fill(&order.key, order.fill(bytes, None)).await
+        }
         Err(error) => Err(error),
     };
+    let now = closed.ticket().map(|ticket| Outset {
+        ticket,
+        link_epoch,
+        at: sent,
+    });
     match outcome {
         Ok(FillOutcome::Stored) => {
             tracing::debug!(target: "terrace::walk", cache = %core.name, key = &*order.key, "stored");
-            closed.open_with(|local| order.insert(local));
-            true
+            if let Some(now) = now {
+                let stamp = core.stamp(now, sent.min(as_of));
+                order.let_in(Some(closed), stamp);
+            }
+            Filled::Answered
         }
-        Ok(FillOutcome::Refused) => true,
+        Ok(FillOutcome::Refused) => Filled::Answered,
         // L1 can hold what L2 cannot, or will not: nothing happened there.
         Err(error) if error.is_value() || error.is_refusal() => {
             let warn = || tracing::warn!(cache = %core.name, %error, "a value is not stored; further ones are counted");
             core.not_stored.call_once(warn);
-            closed.open_with(|local| order.insert(local));
-            false
+            let stamp = core.stamp_here(ticket.wide(), birth.began);
+            order.let_in(Some(closed), stamp);
+            Filled::Unanswered
         }
-        Err(_) => false,
+        Err(_) => Filled::Unanswered,
     }
+}
+
+enum Born {
+    Under(Epochs, Moment),
+    Overtaken,
+    Unknown,
+}
+
+/// The epochs that a load's result is stored under. Those of its tags are known
+/// after it only; so the clock of tags is read once more, after them: if it has
+/// moved since before the load, one of them may have been removed meanwhile (C8).
+async fn epochs_of_load<V: Send + Sync + 'static>(
+    core: &Core<V>,
+    remote: &Remote<V>,
+    birth: &Birth,
+) -> Born {
+    let before = &birth.before;
+    if birth.tags.is_empty() {
+        return Born::Under(Epochs::untagged(before.clear), before.as_of);
+    }
+    let tags = birth.tags.iter().map(|tag| Mark::Tag(tag));
+    let marks: Vec<Mark<'_>> = tags.chain([Mark::Clock]).collect();
+    let (outset, sent) = (birth.outset, core.clock.now());
+    let Ok(epochs) = remote.epochs(&marks, remote.patience()).await else {
+        return Born::Unknown;
+    };
+    core.learn(&marks, &epochs, outset, sent);
+    let (clock, of_tags) = epochs.split_last().expect("the clock was asked for");
+    if *clock != before.clock {
+        return Born::Overtaken;
+    }
+    let tags = birth.tags.iter().cloned().zip(of_tags.iter().copied());
+    let epochs = Epochs {
+        clear: before.clear,
+        tags: tags.collect(),
+    };
+    Born::Under(epochs, before.as_of.min(sent))
 }
 
 /// A write that was sent and not answered. Dropped so, by an error, a panic or the
 /// end of the runtime, it goes onto the pending list, and only then its gate opens:
 /// nobody may read what it left behind.
-struct Unanswered<V: Send + Sync + 'static, C> {
+pub(crate) struct Unanswered<V: Send + Sync + 'static, C> {
     core: Arc<Core<V>>,
-    /// `None`: everything.
-    key: Option<Arc<str>>,
+    item: Option<Item>,
     closed: Option<C>,
 }
 
 impl<V: Send + Sync + 'static, C> Unanswered<V, C> {
-    fn new(core: &Arc<Core<V>>, key: Option<&Arc<str>>, closed: C) -> Self {
+    pub(crate) fn new(core: &Arc<Core<V>>, item: Item, closed: C) -> Self {
         Self {
             core: Arc::clone(core),
-            key: key.cloned(),
+            item: Some(item),
             closed: Some(closed),
         }
     }
 
-    fn answered(mut self) -> Option<C> {
+    pub(crate) fn answered(mut self) -> Option<C> {
+        self.item = None;
         self.closed.take()
     }
 }
 
 impl<V: Send + Sync + 'static, C> Drop for Unanswered<V, C> {
     fn drop(&mut self) {
-        let Some(closed) = self.closed.take() else {
-            return;
-        };
-        match self.key.take() {
-            Some(key) => self.core.pending.add(key),
-            None => self.core.pending.add_everything(),
+        if let Some(item) = self.item.take() {
+            self.core.pending.add(item);
         }
-        drop(closed);
+        drop(self.closed.take());
     }
 }
 
@@ -179,47 +285,58 @@ pub(crate) async fn set<V: Send + Sync + 'static>(
 ) -> Result<Written, Error> {
     options.check()?;
     let life = options.life(loaded.ttl)?;
+    let tags = check_tags(loaded.tags)?;
     if !loaded.store {
         return Err(Error::config("set: a value that is not to be stored"));
     }
-    let record = core.hold(&key, Record::new(loaded.value, life, core.clock.now()));
-    let order = Order {
-        key,
-        record,
-        life,
-        token: Token::random(),
-    };
+    let now = core.clock.now();
+    let record = Record::new(loaded.value, Token::random(), life, now);
+    let record = core.hold(&key, record);
     let Some(remote) = &core.remote else {
-        let key = Arc::clone(&order.key);
-        core.gate.replace(&key, |local| order.insert(local));
+        // The number first: what changes from here on is compared at the next hit.
+        let wide = core.gate.wide();
+        record.born_under(core.epochs_here(&tags));
+        record.stamp(core.stamp_here(wide, now));
+        let name = Arc::clone(&key);
+        core.gate.replace(&name, |local| local.insert(key, record));
         return Ok(Written::Stored);
     };
     // A value that cannot be encoded is refused before anything is touched.
-    let bytes = remote.seal(&order.key, order.record.value(), life, order.token)?;
-    let key = Arc::clone(&order.key);
-    let task = set_through(Arc::clone(&core), order, bytes);
-    on_own_task(&core, "setting", &key, task).await
+    let body = remote.encode(&key, &record)?;
+    let name = Arc::clone(&key);
+    let order = Order { key, record, life };
+    let task = set_through(Arc::clone(&core), order, body, tags);
+    on_own_task(&core, "setting", &name, task).await
 }
 
 async fn set_through<V: Send + Sync + 'static>(
     core: Arc<Core<V>>,
     order: Order<V>,
-    bytes: Bytes,
+    body: Body,
+    tags: Vec<Arc<str>>,
 ) -> Result<Written, Error> {
     let Some(remote) = &core.remote else {
         return Ok(Written::Superseded);
     };
-    let key = Arc::clone(&order.key);
-    let listing = core.pending.listing(&key);
-    let closed = core.gate.close(&key, None, |_| ());
-    let unanswered = Unanswered::new(&core, Some(&key), closed);
-    let outcome = force_and_fill(remote, &order, bytes, core.set_hold).await?;
+    let item = Item::Key(Arc::clone(&order.key));
+    let listing = core.pending.listing(&item);
+    let link_epoch = core.proof.link_epoch();
+    let closed = core.gate.close(&order.key, None, |_| ());
+    let sent = core.clock.now();
+    let outset = closed.ticket().map(|ticket| Outset {
+        ticket,
+        link_epoch,
+        at: sent,
+    });
+    let unanswered = Unanswered::new(&core, item.clone(), closed);
+    let outcome = force_and_fill(&core, remote, &order, &body, (tags, outset)).await?;
     let closed = unanswered.answered();
     let written = match outcome {
         FillOutcome::Stored => {
-            tracing::debug!(target: "terrace::walk", cache = %core.name, key = &*key, "stored");
-            if let Some(closed) = closed {
-                closed.open_with(|local| order.insert(local));
+            let key = &*order.key;
+            tracing::debug!(target: "terrace::walk", cache = %core.name, key, "stored");
+            if let Some(outset) = outset {
+                order.let_in(closed, core.stamp(outset, sent));
             }
             Written::Stored
         }
@@ -229,19 +346,36 @@ async fn set_through<V: Send + Sync + 'static>(
             Written::Superseded
         }
     };
-    core.pending.settle(&key, listing);
+    core.pending.settle(&item, listing);
     Ok(written)
 }
 
 /// Two round trips, and that is the fence: the fill leaves only after the reply
 /// to the force was read. In one trip, late bytes would bring both (protocol C2).
+/// The epochs come with the first: a value that was born under older ones would be
+/// dead on arrival.
 async fn force_and_fill<V: Send + Sync + 'static>(
+    core: &Core<V>,
     remote: &Remote<V>,
     order: &Order<V>,
-    bytes: Bytes,
-    hold: Duration,
+    body: &Body,
+    (tags, outset): (Vec<Arc<str>>, Option<Outset>),
 ) -> Result<FillOutcome, Error> {
-    let replaces = remote.force(&order.key, order.token, hold).await?;
+    let mut marks = vec![Mark::Clear];
+    marks.extend(tags.iter().map(|tag| Mark::Tag(tag)));
+    let sent = core.clock.now();
+    let epochs = remote.epochs_to_write(&marks);
+    let force = remote.force(&order.key, order.record.token(), core.set_hold);
+    let (current, replaces) = try_join(epochs, force).await?;
+    if let Some(outset) = outset {
+        core.learn(&marks, &current, outset, sent);
+    }
+    let epochs = Epochs {
+        clear: current[0],
+        tags: tags.into_iter().zip(current[1..].iter().copied()).collect(),
+    };
+    let bytes = order.wrap(remote, body, &epochs);
+    order.record.born_under(Arc::new(epochs));
     remote.fill(&order.key, order.fill(bytes, replaces)).await
 }
 
@@ -254,12 +388,12 @@ pub(crate) async fn remove<V: Send + Sync + 'static>(
         count(&core.counters.removals);
         return Ok(());
     }
-    let listing = core.pending.listing(&key);
+    let listing = core.pending.listing(&Item::Key(Arc::clone(&key)));
     let task = remove_through(Arc::clone(&core), Arc::clone(&key), listing);
     on_own_task(&core, "removing", &key, task).await
 }
 
-async fn remove_through<V: Send + Sync + 'static>(
+pub(crate) async fn remove_through<V: Send + Sync + 'static>(
     core: Arc<Core<V>>,
     key: Arc<str>,
     listing: Option<Listing>,
@@ -267,71 +401,23 @@ async fn remove_through<V: Send + Sync + 'static>(
     let Some(remote) = &core.remote else {
         return Ok(());
     };
+    let item = Item::Key(Arc::clone(&key));
     let closed = core.gate.close(&key, None, |_| ());
-    let unanswered = Unanswered::new(&core, Some(&key), closed);
+    let unanswered = Unanswered::new(&core, item.clone(), closed);
     remote.remove(&key).await?;
     count(&core.counters.removals);
-    core.pending.settle(&key, listing);
+    core.pending.settle(&item, listing);
     drop(unanswered.answered());
     Ok(())
 }
 
-pub(crate) async fn clear<V: Send + Sync + 'static>(core: Arc<Core<V>>) -> Result<Cleared, Error> {
-    let task = clear_through(Arc::clone(&core));
-    let name = Arc::clone(&core.name);
-    on_own_task(&core, "clearing", &name, task).await
-}
-
-async fn clear_through<V: Send + Sync + 'static>(core: Arc<Core<V>>) -> Result<Cleared, Error> {
-    let local = core.local.len();
-    let before = core.pending.unsettled();
-    let closed = core.gate.close_all();
-    let store = match &core.remote {
-        None => None,
-        Some(remote) => {
-            let unanswered = Unanswered::new(&core, None, closed);
-            let removed = remote.clear().await?;
-            core.pending.settle_everything(&before);
-            drop(unanswered.answered());
-            Some(removed)
-        }
-    };
-    Ok(Cleared { local, store })
-}
-
-/// The store answers again: leases go back, and what is pending is removed there,
-/// never re-played. It may take a newer value with it: a miss, nothing worse.
-pub(crate) async fn recover<V: Send + Sync + 'static>(core: &Arc<Core<V>>) {
-    for (key, token) in core.ghosts.take() {
-        release(core, &key, token).await;
-    }
-    let unsettled = core.pending.unsettled();
-    if unsettled.everything.is_some() {
-        later(core, clear_through(Arc::clone(core)).await);
-        return;
-    }
-    for (key, listing) in unsettled.keys {
-        let removal = remove_through(Arc::clone(core), key, Some(listing));
-        // One key that the store refuses must not keep the others waiting.
-        if later(core, removal.await) {
-            return;
-        }
-    }
-}
-
-/// Whether the store is away again.
-fn later<V: Send + Sync + 'static, T>(core: &Core<V>, result: Result<T, Error>) -> bool {
-    let Err(error) = result else { return false };
-    tracing::debug!(cache = %core.name, %error, "recovery goes on later");
-    !error.is_refusal()
-}
-
-async fn on_own_task<V: Send + Sync + 'static, T: Send + 'static>(
+/// Runs a write so that it goes on without its caller.
+pub(crate) async fn on_own_task<V: Send + Sync + 'static, T: Send + 'static>(
     core: &Core<V>,
     verb: &str,
-    key: &str,
+    what: &str,
     task: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     let joined = core.tasks.spawn(task).await;
-    joined.unwrap_or_else(|_| Err(Error::write_lost(verb, key)))
+    joined.unwrap_or_else(|_| Err(Error::write_lost(verb, what)))
 }

@@ -88,15 +88,9 @@ impl Cleared {
         self.failures.is_empty()
     }
 
-    pub(super) fn note(&mut self, cache: &str, done: Result<terrace::Cleared, terrace::Error>) {
+    pub(super) fn note(&mut self, cache: &str, done: Result<(), terrace::Error>) {
         match done {
-            Ok(counts) => {
-                self.operations
-                    .push(format!("{cache}: {} entries in L1", counts.local));
-                if let Some(keys) = counts.store {
-                    self.operations.push(format!("{cache}: {keys} keys in L2"));
-                }
-            }
+            Ok(()) => self.operations.push(format!("{cache}: L1 and L2")),
             Err(error) => {
                 tracing::warn!(cache, %error, "L2 was not cleared");
                 self.operations.push(format!("{cache}: L1"));

@@ -121,7 +121,7 @@ async fn clearing_tells_what_it_cleared() {
         cleared
             .operations
             .iter()
-            .any(|line| line == "dashboard: 1 entries in L1"),
+            .any(|line| line == "dashboard: L1 and L2"),
         "{cleared:?}"
     );
     assert_eq!(cache.stats().l1_entries, 0);

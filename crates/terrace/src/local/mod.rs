@@ -86,6 +86,14 @@ impl<V: Send + Sync + 'static> Local<V> {
         }
     }
 
+    /// Tells how many it removed.
+    pub(crate) fn remove_matching(&self, matches: &dyn Fn(&str) -> bool) -> u64 {
+        match self {
+            Self::Moka(engine) => engine.remove_matching(matches),
+            Self::Quick(engine) => engine.remove_matching(matches),
+        }
+    }
+
     pub(crate) fn clear(&self) {
         match self {
             Self::Moka(engine) => engine.clear(),

@@ -43,6 +43,14 @@ impl<V: Send + Sync + 'static> Moka<V> {
         self.0.remove(key)
     }
 
+    pub(super) fn remove_matching(&self, matches: &dyn Fn(&str) -> bool) -> u64 {
+        let is_match = |(key, _): &(Arc<Arc<str>>, _)| matches(key);
+        let found = self.0.iter().filter(is_match);
+        found
+            .map(|(key, _)| u64::from(self.0.remove(&**key).is_some()))
+            .sum()
+    }
+
     pub(super) fn clear(&self) {
         self.0.invalidate_all();
     }

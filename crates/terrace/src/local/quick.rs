@@ -1,6 +1,6 @@
 //! S3-FIFO (a Clock-PRO kin), by quick_cache.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use quick_cache::{
     DefaultHashBuilder, OptionsBuilder, Weighter,
@@ -73,6 +73,19 @@ impl<V: Send + Sync + 'static> Quick<V> {
             return None;
         }
         self.0.remove(key).map(|(_, record)| record)
+    }
+
+    pub(super) fn remove_matching(&self, matches: &dyn Fn(&str) -> bool) -> u64 {
+        // Values are kept until the engine's lock is gone: a drop may run anybody's code.
+        let dropped = RefCell::new(Vec::new());
+        self.0.retain(|key, record| {
+            let goes = matches(key);
+            if goes {
+                dropped.borrow_mut().push(Arc::clone(record));
+            }
+            !goes
+        });
+        u64::try_from(dropped.into_inner().len()).unwrap_or(u64::MAX)
     }
 
     pub(super) fn clear(&self) {

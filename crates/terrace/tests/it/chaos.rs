@@ -1,12 +1,15 @@
 //! A store in this process that fails one call in four: not done, done without an
 //! answer, or done late, after the caller was told that it failed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use terrace::{
-    Error, Fill, FillOutcome, Lease, LeaseRequest, Slot, Store, StoreFuture, Stored, Token,
-    testing::MemoryStore,
+    Epoch, Error, Fill, FillOutcome, Health, Heartbeat, Lease, LeaseRequest, Listener, Mark,
+    Pattern, Slot, Store, StoreFuture, Stored, Token, testing::MemoryStore,
 };
 
 #[derive(Clone, Debug)]
@@ -52,7 +55,7 @@ impl Chaotic {
         Box::pin(async move {
             // Every call crosses a network.
             tokio::task::yield_now().await;
-            let (inner, no) = (self.inner.sibling(), Err(Error::rejected("chaos", "no")));
+            let (inner, no) = (self.inner.clone(), Err(Error::rejected("chaos", "no")));
             match self.whim() {
                 Whim::Obey => call(inner).await,
                 Whim::Refuse => no,
@@ -74,6 +77,10 @@ impl Chaotic {
 impl Store for Chaotic {
     fn kind(&self) -> &'static str {
         "chaotic"
+    }
+
+    fn health(&self) -> &Arc<Health> {
+        self.inner.health()
     }
 
     fn get<'a>(&'a self, slot: &'a Slot, limit: usize) -> StoreFuture<'a, Option<Stored>> {
@@ -114,12 +121,69 @@ impl Store for Chaotic {
         self.act(move |inner| async move { inner.remove(&slot).await })
     }
 
-    fn clear<'a>(&'a self, cache: &'a str, step: Duration) -> StoreFuture<'a, u64> {
-        let cache = cache.to_owned();
-        self.act(move |inner| async move { inner.clear(&cache, step).await })
+    fn remove_matching<'a>(
+        &'a self,
+        cache: &'a str,
+        pattern: &'a Pattern,
+        step: Duration,
+    ) -> StoreFuture<'a, u64> {
+        let (cache, pattern) = (cache.to_owned(), pattern.clone());
+        self.act(move |inner| async move { inner.remove_matching(&cache, &pattern, step).await })
     }
 
-    fn ping(&self) -> StoreFuture<'_, ()> {
-        self.inner.ping()
+    fn epochs<'a>(&'a self, cache: &'a str, marks: &'a [Mark<'a>]) -> StoreFuture<'a, Vec<Epoch>> {
+        let (cache, marks) = (cache.to_owned(), owned(marks.iter().copied()));
+        self.act(move |inner| async move {
+            let marks: Vec<_> = marks.iter().map(OwnMark::lent).collect();
+            inner.epochs(&cache, &marks).await
+        })
     }
+
+    fn renew<'a>(&'a self, cache: &'a str, epochs: &'a [(Mark<'a>, Epoch)]) -> StoreFuture<'a, ()> {
+        let cache = cache.to_owned();
+        let marks = owned(epochs.iter().map(|(mark, _)| *mark));
+        let epochs: Vec<_> = epochs.iter().map(|(_, epoch)| *epoch).collect();
+        self.act(move |inner| async move {
+            let marks = marks.iter().map(OwnMark::lent);
+            let renewed: Vec<_> = marks.zip(epochs).collect();
+            inner.renew(&cache, &renewed).await
+        })
+    }
+
+    fn heartbeat<'a>(&'a self, cache: &'a str, limit: Duration) -> StoreFuture<'a, Heartbeat> {
+        self.inner.heartbeat(cache, limit)
+    }
+
+    fn listen(&self, cache: &str, listener: Weak<dyn Listener>) -> bool {
+        self.inner.listen(cache, listener)
+    }
+
+    fn hush(&self, cache: &str) {
+        self.inner.hush(cache);
+    }
+}
+
+enum OwnMark {
+    Clear,
+    Clock,
+    Tag(String),
+}
+
+impl OwnMark {
+    fn lent(&self) -> Mark<'_> {
+        match self {
+            Self::Clear => Mark::Clear,
+            Self::Clock => Mark::Clock,
+            Self::Tag(tag) => Mark::Tag(tag),
+        }
+    }
+}
+
+fn owned<'a>(marks: impl Iterator<Item = Mark<'a>>) -> Vec<OwnMark> {
+    let own = |mark: Mark<'_>| match mark {
+        Mark::Clear => OwnMark::Clear,
+        Mark::Clock => OwnMark::Clock,
+        Mark::Tag(tag) => OwnMark::Tag(tag.to_owned()),
+    };
+    marks.map(own).collect()
 }

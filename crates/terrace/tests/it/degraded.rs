@@ -11,7 +11,7 @@ use crate::{
 #[tokio::test]
 async fn a_store_that_fails_is_left_alone_until_a_probe_succeeds() {
     let it = set();
-    let probed = || it.stage.calls(Verb::Ping) >= 1;
+    let probed = || it.stage.calls(Verb::Heartbeat) >= 1;
     eventually("the first probe", PATIENCE, probed).await;
     it.stage.fail_everything();
     let origin = Origin::at(7);
@@ -42,7 +42,7 @@ async fn a_store_that_fails_is_left_alone_until_a_probe_succeeds() {
 }
 
 #[tokio::test]
-async fn refusals_do_not_open_the_breaker() {
+async fn refused_writes_are_not_tried_again_and_again_and_reads_go_on() {
     let it = set();
     it.stage.decide(Verb::Lease, Fate::Refused);
     it.stage.decide(Verb::Force, Fate::Refused);
@@ -55,8 +55,18 @@ async fn refusals_do_not_open_the_breaker() {
         );
         assert!(it.here.set(&key, 1).await.unwrap_err().is_store());
     }
-    assert!(!it.here.stats().store.unwrap().breaker_open);
-    assert_eq!(it.here.stats().store_errors, 200);
+    let stats = it.here.stats();
+    let store = stats.store.unwrap();
+    assert!(!store.breaker_open && store.writes_refused);
+    assert!(stats.store_errors < 100, "{}", stats.store_errors);
+    it.elsewhere.set("other", 3).await.unwrap();
+    assert_eq!(*it.here.get("other").await.unwrap().unwrap(), 3);
+    it.stage.relent_everything();
+    eventually("it is written to again", PATIENCE, || {
+        !it.here.stats().store.unwrap().writes_refused
+    })
+    .await;
+    assert_eq!(it.here.set("k0", 1).await.unwrap(), Written::Stored);
 }
 
 #[tokio::test]

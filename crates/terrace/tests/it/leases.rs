@@ -89,7 +89,7 @@ async fn a_lease_that_cannot_be_given_back_is_given_back_when_the_store_answers_
     let it = pair();
     it.stage.decide(Verb::Lease, Fate::Unanswered);
     it.stage.decide(Verb::Release, Fate::Unreachable);
-    it.stage.decide(Verb::Ping, Fate::Unreachable);
+    it.stage.decide(Verb::Heartbeat, Fate::Unreachable);
     let origin = Origin::at(7);
     let read = it.here.get_or_load("k", || origin.load()).await.unwrap();
     assert_eq!(*read, 7);

@@ -2,13 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
 use terrace::{
-    Error, Fill, FillOutcome, Lease, LeaseRequest, Slot, Store, StoreFuture, Stored, Token,
-    testing::MemoryStore,
+    Epoch, Error, Fill, FillOutcome, Health, Heartbeat, Lease, LeaseRequest, Listener, Mark,
+    Pattern, Slot, Store, StoreFuture, Stored, Token, testing::MemoryStore,
 };
 
 use crate::rig::Latch;
@@ -21,8 +21,25 @@ pub(crate) enum Verb {
     Fill,
     Release,
     Remove,
-    Clear,
-    Ping,
+    RemoveMatching,
+    Epochs,
+    Renew,
+    Heartbeat,
+}
+
+impl Verb {
+    const ALL: [Self; 10] = [
+        Self::Get,
+        Self::Lease,
+        Self::Force,
+        Self::Fill,
+        Self::Release,
+        Self::Remove,
+        Self::RemoveMatching,
+        Self::Epochs,
+        Self::Renew,
+        Self::Heartbeat,
+    ];
 }
 
 /// What becomes of a call.
@@ -72,8 +89,7 @@ impl Staged {
     }
 
     pub(crate) fn fail_everything(&self) {
-        use Verb::*;
-        for verb in [Get, Lease, Force, Fill, Release, Remove, Clear, Ping] {
+        for verb in Verb::ALL {
             self.decide(verb, Fate::Unreachable);
         }
     }
@@ -143,6 +159,10 @@ impl Store for Staged {
         "staged"
     }
 
+    fn health(&self) -> &Arc<Health> {
+        self.inner.health()
+    }
+
     fn get<'a>(&'a self, slot: &'a Slot, limit: usize) -> StoreFuture<'a, Option<Stored>> {
         self.about(slot, Verb::Get, move || self.inner.get(slot, limit))
     }
@@ -174,11 +194,34 @@ impl Store for Staged {
         self.about(slot, Verb::Remove, move || self.inner.remove(slot))
     }
 
-    fn clear<'a>(&'a self, cache: &'a str, step: Duration) -> StoreFuture<'a, u64> {
-        self.stage(Verb::Clear, move || self.inner.clear(cache, step))
+    fn remove_matching<'a>(
+        &'a self,
+        cache: &'a str,
+        pattern: &'a Pattern,
+        step: Duration,
+    ) -> StoreFuture<'a, u64> {
+        self.stage(Verb::RemoveMatching, move || {
+            self.inner.remove_matching(cache, pattern, step)
+        })
     }
 
-    fn ping(&self) -> StoreFuture<'_, ()> {
-        self.stage(Verb::Ping, move || self.inner.ping())
+    fn epochs<'a>(&'a self, cache: &'a str, marks: &'a [Mark<'a>]) -> StoreFuture<'a, Vec<Epoch>> {
+        self.stage(Verb::Epochs, move || self.inner.epochs(cache, marks))
+    }
+
+    fn renew<'a>(&'a self, cache: &'a str, epochs: &'a [(Mark<'a>, Epoch)]) -> StoreFuture<'a, ()> {
+        self.stage(Verb::Renew, move || self.inner.renew(cache, epochs))
+    }
+
+    fn heartbeat<'a>(&'a self, cache: &'a str, limit: Duration) -> StoreFuture<'a, Heartbeat> {
+        self.stage(Verb::Heartbeat, move || self.inner.heartbeat(cache, limit))
+    }
+
+    fn listen(&self, cache: &str, listener: Weak<dyn Listener>) -> bool {
+        self.inner.listen(cache, listener)
+    }
+
+    fn hush(&self, cache: &str) {
+        self.inner.hush(cache);
     }
 }

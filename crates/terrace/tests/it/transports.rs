@@ -71,7 +71,7 @@ async fn a_redis_behind_tls_is_used_and_an_unknown_root_is_not() {
         .unwrap();
     cache.set("k", 7).await.unwrap();
     healthy(&cache).await;
-    assert_eq!(Raw::on(&server).await.ask::<u64>("DBSIZE").await, 1);
+    assert_eq!(Raw::on(&server).await.values_and_leases().await, 1);
 
     let strict = RedisStore::connect(&url).unwrap();
     let strict: Cache<u64> = numbers().store(strict).build().unwrap();
@@ -108,7 +108,7 @@ async fn a_redis_behind_a_unix_socket_is_used() {
         .build()
         .unwrap();
     cache.set("k", 7).await.unwrap();
-    assert_eq!(Raw::on(&server).await.ask::<u64>("DBSIZE").await, 1);
+    assert_eq!(Raw::on(&server).await.values_and_leases().await, 1);
     drop(server);
     fs::remove_dir_all(&folder).unwrap();
 }

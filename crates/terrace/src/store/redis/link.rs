@@ -2,8 +2,14 @@
 //!
 //! No connection manager: it puts a channel between the socket and the push
 //! handler, and sends again what may have been executed (docs/adr/0003).
+//!
+//! A connection is handed out only after it tracks what we read; before that, and
+//! before anybody hears that it is lost, the one before it is out of reach. So
+//! whoever took note of the link's epoch and then got a connection knows that they
+//! belong together, or finds the epoch passed.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -18,7 +24,8 @@ use redis::{
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::error::Error;
+use super::{news::News, vitals};
+use crate::{error::Error, store::Gap};
 
 /// For TCP, TLS and HELLO together.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
@@ -42,6 +49,7 @@ pub(super) struct Link {
 
 struct Inner {
     client: Client,
+    news: Arc<News>,
     state: watch::Sender<State>,
     /// Serial of the newest connection.
     serial: AtomicU64,
@@ -65,9 +73,23 @@ enum State {
 pub(super) struct Live {
     connection: MultiplexedConnection,
     serial: u64,
+    identity: Identity,
+}
+
+/// What a connection was when it was made, and must be still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// The server's number for the connection.
+    pub(super) id: i64,
+    /// Whether the server tells us what others change; some refuse to.
+    pub(super) tracks: bool,
 }
 
 impl Live {
+    pub(super) fn identity(&self) -> Identity {
+        self.identity
+    }
+
     pub(super) fn connection(&mut self) -> &mut MultiplexedConnection {
         &mut self.connection
     }
@@ -102,6 +124,7 @@ impl Link {
                 state: watch::Sender::new(State::Connecting),
                 serial: AtomicU64::new(0),
                 lost: watch::Sender::new(0),
+                news: Arc::default(),
                 overdue: AtomicU32::new(0),
             }),
             maintained: AtomicBool::new(false),
@@ -129,6 +152,20 @@ impl Link {
         }
     }
 
+    pub(super) fn news(&self) -> &Arc<News> {
+        &self.inner.news
+    }
+
+    /// For connections of another kind to the same server.
+    pub(super) fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// The connection is not what it should be: another takes its place.
+    pub(super) fn replace(&self, used: &Live) {
+        self.inner.lost(used.serial);
+    }
+
     /// What a call says about the connection that it used.
     pub(super) fn report<T>(&self, used: &Live, reply: &Result<T, RedisError>) {
         match reply {
@@ -139,19 +176,31 @@ impl Link {
 
     /// A call had no answer in time. That says something of a connection only if there is one.
     pub(super) fn overdue(&self) {
-        let State::Up(live) = &*self.inner.state.borrow() else {
-            return;
+        let serial = match &*self.inner.state.borrow() {
+            State::Up(live) => live.serial,
+            State::Connecting | State::Down(_) => return,
         };
         if self.inner.overdue.fetch_add(1, Relaxed) + 1 >= OVERDUE_IN_A_ROW {
             self.inner.overdue.store(0, Relaxed);
-            self.inner.lost(live.serial);
+            self.inner.lost(serial);
         }
     }
 }
 
 impl Inner {
-    /// The connection of this serial is of no use any more.
+    /// The connection of this serial is of no use any more. Nobody gets it from here
+    /// on, and only then is it told that news may be missing.
     fn lost(&self, serial: u64) {
+        let was_up = self.state.send_if_modified(|state| {
+            let is_this = matches!(state, State::Up(live) if live.serial == serial);
+            if is_this {
+                *state = State::Connecting;
+            }
+            is_this
+        });
+        if was_up {
+            self.news.gap(Gap::Lasting);
+        }
         self.lost.send_if_modified(|lost| {
             let news = serial > *lost;
             *lost = serial.max(*lost);
@@ -165,9 +214,13 @@ impl Inner {
         let serial = live.serial;
         let mut lost = self.lost.subscribe();
         self.overdue.store(0, Relaxed);
+        // A new connection is a gap, and it is over before anybody gets it.
+        self.news.gap(Gap::Over);
         self.state.send_replace(State::Up(live));
         let at_once = tokio::time::timeout(STEADY_AFTER, lost.wait_for(|lost| *lost >= serial));
         if at_once.await.is_ok() {
+            // It may have been lost before it was up.
+            self.lost(serial);
             return false;
         }
         tracing::info!(connection = serial, "redis is connected");
@@ -181,8 +234,8 @@ impl Inner {
         let serial = self.serial.fetch_add(1, Relaxed) + 1;
         let weak = Arc::downgrade(self);
         let on_push = move |push: PushInfo| {
-            if let (PushKind::Disconnection, Some(inner)) = (push.kind, weak.upgrade()) {
-                inner.lost(serial);
+            if let Some(inner) = weak.upgrade() {
+                inner.heard(serial, &push);
             }
             Ok::<(), std::convert::Infallible>(())
         };
@@ -193,11 +246,37 @@ impl Inner {
             .set_push_sender(on_push);
         let client = &self.client;
         let connection = client.get_multiplexed_async_connection_with_config(&config);
+        let mut connection = connection.await?;
+        let identify = vitals::identify(&mut connection);
+        let identity = tokio::time::timeout(CONNECT_TIMEOUT, identify);
+        let identity = identity.await.map_err(|_| silent())??;
         Ok(Live {
-            connection: connection.await?,
+            connection,
             serial,
+            identity,
         })
     }
+
+    /// In the reader of the connection. A panic here (a value's `drop`, say) would
+    /// end the reader without a word.
+    fn heard(&self, serial: u64, push: &PushInfo) {
+        if push.kind == PushKind::Disconnection {
+            return self.lost(serial);
+        }
+        let told = std::panic::catch_unwind(AssertUnwindSafe(|| self.news.tell(push)));
+        if !matches!(told, Ok(Ok(()))) {
+            tracing::warn!(
+                connection = serial,
+                "redis told something that is not understood"
+            );
+            self.lost(serial);
+        }
+    }
+}
+
+fn silent() -> RedisError {
+    let cause = std::io::Error::from(std::io::ErrorKind::TimedOut);
+    RedisError::from(cause)
 }
 
 /// Keeps a connection for as long as the store lives.

@@ -1,28 +1,43 @@
 //! Redis 6+ or Valkey, one node, over one multiplexed connection.
 
 mod link;
+mod vitals;
+mod news;
 mod script;
+mod sweep;
+mod keys;
 
-use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, aio::MultiplexedConnection};
 
 use self::{
+    keys::Keys,
     link::{Link, Live},
     script::Scripts,
+    vitals::{Canary, Vitals},
 };
-use super::{Fill, FillOutcome, Lease, LeaseRequest, Store, StoreFuture, Stored};
+use super::{
+    Fill, FillOutcome, Health, Hearing, Heartbeat, Lease, LeaseRequest, Listener, Store,
+    StoreFuture, Stored,
+};
 use crate::{
     envelope::Token,
     error::Error,
     key::{Slot, check_name},
+    pattern::Pattern,
+    tag::{Epoch, Mark},
 };
 
 const DEFAULT_NAMESPACE: &str = "terrace";
-/// Keys a SCAN step looks at: 10 ms for other clients at worst with 500,000 keys.
-const SCAN_COUNT: usize = 500;
+/// A heartbeat waits so many times for something besides the connection itself.
+const WAITS_A_HEARTBEAT: u32 = 3;
+const EPOCH_BYTES: usize = 16;
 
 /// The Redis (or Valkey) store. Feature `redis`, on by default.
 ///
@@ -30,19 +45,22 @@ const SCAN_COUNT: usize = 500;
 /// replaced when it breaks (10 to 600 ms between attempts, with jitter), and a
 /// program starts without Redis. A clone is the same store.
 ///
-/// Every key is `NAMESPACE:v:{CACHE:KEY}` or `NAMESPACE:l:{CACHE:KEY}`; nothing
-/// outside the namespace is read, written or deleted. Every value has a TTL.
+/// Redis tells that connection what others change (client-side tracking). A second,
+/// idle one finds out whether that arrives.
+///
+/// Every key begins with `NAMESPACE:v:`, `:l:` or `:t:`; nothing outside the
+/// namespace is read, written or deleted. Every key has a TTL.
 #[derive(Clone)]
 pub struct RedisStore {
     shared: Arc<Shared>,
-    namespace: Arc<str>,
+    keys: Keys,
 }
 
 struct Shared {
     link: Link,
     scripts: Scripts,
-    /// Names of caches, with their namespace.
-    claims: Mutex<HashSet<String>>,
+    canary: Canary,
+    health: Arc<Health>,
 }
 
 impl RedisStore {
@@ -75,7 +93,7 @@ impl RedisStore {
     /// Puts every key below `namespace`, 1 to 32 of `a-z 0-9 _ -`.
     pub fn namespace(mut self, namespace: &str) -> Result<Self, Error> {
         check_name("namespace", namespace)?;
-        self.namespace = Arc::from(namespace);
+        self.keys = Keys::new(namespace);
         Ok(self)
     }
 
@@ -84,22 +102,11 @@ impl RedisStore {
             shared: Arc::new(Shared {
                 link,
                 scripts: Scripts::new(),
-                claims: Mutex::default(),
+                canary: Canary::new(),
+                health: Arc::default(),
             }),
-            namespace: Arc::from(DEFAULT_NAMESPACE),
+            keys: Keys::new(DEFAULT_NAMESPACE),
         }
-    }
-
-    fn value_key(&self, slot: &Slot) -> String {
-        format!("{}:v:{{{}}}", self.namespace, slot.full_key())
-    }
-
-    fn lease_key(&self, slot: &Slot) -> String {
-        format!("{}:l:{{{}}}", self.namespace, slot.full_key())
-    }
-
-    fn claim_name(&self, cache: &str) -> String {
-        format!("{}:{cache}", self.namespace)
     }
 
     async fn send<T: FromRedisValue>(&self, attempt: &str, command: Cmd) -> Result<T, Error> {
@@ -138,49 +145,8 @@ impl RedisStore {
         reply.map_err(|error| link::to_error(attempt, error))
     }
 
-    /// Every key of the pattern, in batches, each handed to `remove`.
-    async fn sweep(
-        &self,
-        pattern: &str,
-        step: Duration,
-        remove: impl Fn(&[Vec<u8>]) -> Cmd,
-    ) -> Result<u64, Error> {
-        const ATTEMPT: &str = "scanning the namespace";
-        let (mut cursor, mut removed) = (0u64, 0u64);
-        loop {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(pattern);
-            scan.arg("COUNT").arg(SCAN_COUNT);
-            let scan = self.in_time(step, self.send(ATTEMPT, scan));
-            let (next, keys): (u64, Vec<Vec<u8>>) = scan.await?;
-            if !keys.is_empty() {
-                let removal = self.send::<u64>(ATTEMPT, remove(&keys));
-                self.in_time(step, removal).await?;
-                removed += u64::try_from(keys.len()).unwrap_or(u64::MAX);
-            }
-            if next == 0 {
-                return Ok(removed);
-            }
-            cursor = next;
-        }
-    }
-
-    async fn in_time<T>(
-        &self,
-        step: Duration,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        tokio::time::timeout(step, call).await.unwrap_or_else(|_| {
-            self.overdue();
-            Err(Error::store_timeout("scanning the namespace", step))
-        })
-    }
-
-    /// The lease key that belongs to a value key of ours.
-    fn lease_of_value(&self, value_key: &[u8]) -> Vec<u8> {
-        let mut key = value_key.to_vec();
-        key[self.namespace.len() + 1] = b'l';
-        key
+    fn mark_keys<'a>(&self, cache: &str, marks: impl Iterator<Item = Mark<'a>>) -> Vec<Vec<u8>> {
+        marks.map(|mark| self.keys.mark(cache, mark)).collect()
     }
 }
 
@@ -189,9 +155,13 @@ impl Store for RedisStore {
         "Redis"
     }
 
+    fn health(&self) -> &Arc<Health> {
+        &self.shared.health
+    }
+
     fn get<'a>(&'a self, slot: &'a Slot, limit: usize) -> StoreFuture<'a, Option<Stored>> {
         Box::pin(async move {
-            let key = self.value_key(slot);
+            let key = self.keys.value(slot);
             let mut commands = redis::pipe();
             // GETRANGE and not GET: a value of 512 MiB must not be read. The two
             // commands need not be atomic: the life counts from the send.
@@ -209,7 +179,7 @@ impl Store for RedisStore {
 
     fn lease<'a>(&'a self, slot: &'a Slot, request: LeaseRequest) -> StoreFuture<'a, Lease> {
         Box::pin(async move {
-            let (value, lease) = (self.value_key(slot), self.lease_key(slot));
+            let (value, lease) = (self.keys.value(slot), self.keys.lease(slot));
             let (kind, bytes, pttl): (i64, Vec<u8>, i64) = self
                 .run("asking for a lease", async |scripts, connection| {
                     scripts.lease(connection, &value, &lease, request).await
@@ -230,7 +200,7 @@ impl Store for RedisStore {
         hold: Duration,
     ) -> StoreFuture<'a, Option<Token>> {
         Box::pin(async move {
-            let (value, lease) = (self.value_key(slot), self.lease_key(slot));
+            let (value, lease) = (self.keys.value(slot), self.keys.lease(slot));
             let previous: Vec<u8> = self
                 .run("taking a lease", async |scripts, connection| {
                     scripts.force(connection, &value, &lease, token, hold).await
@@ -242,7 +212,7 @@ impl Store for RedisStore {
 
     fn fill<'a>(&'a self, slot: &'a Slot, fill: Fill) -> StoreFuture<'a, FillOutcome> {
         Box::pin(async move {
-            let (value, lease) = (self.value_key(slot), self.lease_key(slot));
+            let (value, lease) = (self.keys.value(slot), self.keys.lease(slot));
             let stored: i64 = self
                 .run("storing a value", async |scripts, connection| {
                     scripts.fill(connection, &value, &lease, &fill).await
@@ -258,7 +228,7 @@ impl Store for RedisStore {
 
     fn release<'a>(&'a self, slot: &'a Slot, token: Token) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let lease = self.lease_key(slot);
+            let lease = self.keys.lease(slot);
             self.run("giving a lease back", async |scripts, connection| {
                 scripts.release(connection, &lease, token).await
             })
@@ -269,37 +239,78 @@ impl Store for RedisStore {
     fn remove<'a>(&'a self, slot: &'a Slot) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let mut command = redis::cmd("DEL");
-            command.arg(self.value_key(slot)).arg(self.lease_key(slot));
+            command
+                .arg(self.keys.value(slot))
+                .arg(self.keys.lease(slot));
             self.send("removing a key", command).await
         })
     }
 
-    fn clear<'a>(&'a self, cache: &'a str, step: Duration) -> StoreFuture<'a, u64> {
+    fn remove_matching<'a>(
+        &'a self,
+        cache: &'a str,
+        pattern: &'a Pattern,
+        step: Duration,
+    ) -> StoreFuture<'a, u64> {
+        Box::pin(sweep::remove_matching(self, cache, pattern, step))
+    }
+
+    fn epochs<'a>(&'a self, cache: &'a str, marks: &'a [Mark<'a>]) -> StoreFuture<'a, Vec<Epoch>> {
+        const ATTEMPT: &str = "reading epochs";
         Box::pin(async move {
-            // Neither a namespace nor a name has a character that MATCH knows.
-            let pattern = |family| format!("{}:{family}:{{{cache}:*", self.namespace);
-            // Leases first: whatever is filled while the values are walked has a
-            // lease younger than this call.
-            let del = |keys: &[Vec<u8>]| redis::cmd("DEL").arg(keys).take();
-            self.sweep(&pattern('l'), step, del).await?;
-            let unlink = |keys: &[Vec<u8>]| {
-                let mut command = redis::cmd("UNLINK");
-                for key in keys {
-                    command.arg(key).arg(self.lease_of_value(key));
-                }
-                command
+            let keys = self.mark_keys(cache, marks.iter().copied());
+            let mut commands = redis::pipe();
+            for key in &keys {
+                commands.cmd("GET").arg(key);
+            }
+            let found: Vec<Option<Vec<u8>>> = match self.send_all(ATTEMPT, commands).await {
+                Err(error) if link::is_wrong_type(&error) => Vec::new(),
+                other => other?,
             };
-            self.sweep(&pattern('v'), step, unlink).await
+            if let Some(epochs) = epochs_of(&found, marks.len()) {
+                return Ok(epochs);
+            }
+            // One is missing: all of them once more, for the order counts.
+            let found: Vec<Option<Vec<u8>>> = self.send_all(ATTEMPT, script::epochs(&keys)).await?;
+            let odd = || Error::unavailable(ATTEMPT, "an odd reply");
+            epochs_of(&found, marks.len()).ok_or_else(odd)
         })
     }
 
-    fn ping(&self) -> StoreFuture<'_, ()> {
+    fn renew<'a>(&'a self, cache: &'a str, epochs: &'a [(Mark<'a>, Epoch)]) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let reply: String = self.send("probing", redis::cmd("PING")).await?;
-            if reply == "PONG" {
-                return Ok(());
+            let keyed = |(mark, epoch): &(Mark<'_>, Epoch)| (self.keys.mark(cache, *mark), *epoch);
+            let epochs: Vec<_> = epochs.iter().map(keyed).collect();
+            let renewed = self.send_all::<Vec<i64>>("writing epochs", script::renew(&epochs));
+            renewed.await.map(|_| ())
+        })
+    }
+
+    fn heartbeat<'a>(&'a self, cache: &'a str, limit: Duration) -> StoreFuture<'a, Heartbeat> {
+        Box::pin(async move {
+            let link = &self.shared.link;
+            let mut live = link.live().await?;
+            let canary = self.keys.canary(cache, self.shared.canary.id);
+            let mut keys = self.mark_keys(cache, [Mark::Clear, Mark::Clock].into_iter());
+            keys.push(canary.clone().into_bytes());
+            let vitals = vitals::check(&mut live, &keys).await;
+            match self.settle("probing", &live, vitals)? {
+                Vitals::Sound => {}
+                Vitals::Untracked => return Ok(Heartbeat::new(Hearing::Deaf)),
+                Vitals::Changed => {
+                    link.replace(&live);
+                    return Err(Error::unavailable(
+                        "probing",
+                        "it is not the primary it was",
+                    ));
+                }
             }
-            Err(Error::unavailable("probing", "an odd reply to PING"))
+            let Some(ear) = link.news().canary((self.keys.namespace(), cache)) else {
+                return Ok(Heartbeat::new(Hearing::Deaf));
+            };
+            let wait = limit / WAITS_A_HEARTBEAT;
+            let sung = self.shared.canary.sing(link.client(), &canary, ear, wait);
+            Ok(sung.await)
         })
     }
 
@@ -307,19 +318,30 @@ impl Store for RedisStore {
         self.shared.link.overdue();
     }
 
-    fn claim(&self, cache: &str) -> bool {
-        self.shared.claims.lock().insert(self.claim_name(cache))
+    fn listen(&self, cache: &str, listener: Weak<dyn Listener>) -> bool {
+        let news = self.shared.link.news();
+        news.listen((self.keys.namespace(), cache), listener)
     }
 
-    fn disclaim(&self, cache: &str) {
-        self.shared.claims.lock().remove(&self.claim_name(cache));
+    fn hush(&self, cache: &str) {
+        self.shared.link.news().hush((self.keys.namespace(), cache));
     }
+}
+
+/// One epoch for each mark, or none at all.
+fn epochs_of(found: &[Option<Vec<u8>>], wanted: usize) -> Option<Vec<Epoch>> {
+    let epoch = |bytes: &Option<Vec<u8>>| <[u8; EPOCH_BYTES]>::try_from(bytes.as_deref()?).ok();
+    let epochs = found
+        .iter()
+        .map(|bytes| epoch(bytes).map(Epoch::from_bytes));
+    let epochs = epochs.collect::<Option<Vec<_>>>();
+    epochs.filter(|epochs| epochs.len() == wanted)
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("namespace", &self.namespace)
+            .field("namespace", &self.keys.namespace())
             .finish_non_exhaustive()
     }
 }

@@ -1,13 +1,17 @@
 //! The scripts that are fences. Each touches one slot; each ends with a read of
 //! what it wrote, so that client-side tracking stays registered.
 
+use std::time::Duration;
+
 use redis::{
-    Cmd, ErrorKind, FromRedisValue, RedisError, Script, ServerErrorKind, aio::MultiplexedConnection,
+    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, Script, ServerErrorKind,
+    aio::MultiplexedConnection,
 };
 
 use crate::{
     envelope::{HEADER_BYTES, Token},
     store::{Fill, LeaseRequest},
+    tag::Epoch,
 };
 
 /// Value unless its token is refused; else the lease that is there; else a new one.
@@ -50,6 +54,43 @@ return 0";
 const RELEASE: &str = r"
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0";
+
+/// The epoch that is there, or else this new one. Ends with a read, so that the
+/// next change by anybody is told.
+const EPOCH: &str = r"
+local epoch = redis.pcall('GET', KEYS[1])
+if type(epoch) == 'string' and #epoch == 16 then return epoch end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return redis.call('GET', KEYS[1])";
+
+/// A new epoch, and the read that keeps it tracked: without it, one's own write
+/// would end the registration, and the next removal elsewhere go unheard (C6).
+const RENEW: &str = r"
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return redis.call('EXISTS', KEYS[1])";
+
+/// Longer than any entry lives; an epoch that runs out takes its entries with it.
+const EPOCH_LIFE: Duration = Duration::from_secs(3 * 31_536_000);
+
+/// By their texts and not by hash: a script that Redis had forgotten would be
+/// skipped, and the one after it would not.
+pub(super) fn epochs(keys: &[Vec<u8>]) -> Pipeline {
+    in_order(EPOCH, keys.iter().map(|key| (key, Epoch::random())))
+}
+
+/// Writes these epochs, in order.
+pub(super) fn renew(epochs: &[(Vec<u8>, Epoch)]) -> Pipeline {
+    in_order(RENEW, epochs.iter().map(|(key, epoch)| (key, *epoch)))
+}
+
+fn in_order<'a>(script: &str, epochs: impl Iterator<Item = (&'a Vec<u8>, Epoch)>) -> Pipeline {
+    let mut commands = redis::pipe();
+    for (key, epoch) in epochs {
+        let command = commands.cmd("EVAL").arg(script).arg(1).arg(key);
+        command.arg(epoch.as_bytes()).arg(millis(EPOCH_LIFE));
+    }
+    commands
+}
 
 pub(super) struct Scripts {
     lease: Fence,
@@ -97,7 +138,7 @@ impl Scripts {
         value: &str,
         lease: &str,
         token: Token,
-        hold: std::time::Duration,
+        hold: Duration,
     ) -> Result<T, RedisError> {
         let arguments = |command: &mut Cmd| {
             command.arg(2).arg(value).arg(lease);
@@ -165,6 +206,6 @@ impl Fence {
     }
 }
 
-fn millis(span: std::time::Duration) -> u64 {
+fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1)
 }
