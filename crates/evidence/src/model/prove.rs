@@ -28,7 +28,7 @@ pub enum Effort {
 }
 
 /// A search ends here; a scenario that is larger is reported as cut.
-const MOST_STEPS: usize = 1_000_000;
+const MOST_STEPS: usize = 600_000;
 /// A gigabyte or two.
 const MOST_STEPS_OF_WHOLE: usize = 40_000_000;
 /// No mutant's scenario comes near.
