@@ -54,18 +54,12 @@ impl Moment {
     }
 }
 
-/// Measures a span for a statistic; nothing is decided by it.
-#[cfg_attr(
-    not(feature = "redis"),
-    expect(dead_code, reason = "for the lag of news")
-)]
-#[derive(Debug)]
+/// Measures the spans of a store: a lag for the statistics, the age of a connection.
+#[cfg(feature = "redis")]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopwatch(std::time::Instant);
 
-#[cfg_attr(
-    not(feature = "redis"),
-    expect(dead_code, reason = "for the lag of news")
-)]
+#[cfg(feature = "redis")]
 impl Stopwatch {
     pub(crate) fn start() -> Self {
         Self(std::time::Instant::now())

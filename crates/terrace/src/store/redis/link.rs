@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{news::News, vitals};
-use crate::{error::Error, store::Gap};
+use crate::{clock::Stopwatch, error::Error, store::Gap};
 
 /// For TCP, TLS and HELLO together.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
@@ -74,6 +74,7 @@ pub(super) struct Live {
     connection: MultiplexedConnection,
     serial: u64,
     identity: Identity,
+    made: Stopwatch,
 }
 
 /// What a connection was when it was made, and must be still.
@@ -83,9 +84,15 @@ pub(super) struct Identity {
     pub(super) id: i64,
     /// Whether the server tells us what others change; some refuse to.
     pub(super) tracks: bool,
+    /// Whether it is the one that takes writes. Another serves reads, and proves nothing.
+    pub(super) is_primary: bool,
 }
 
 impl Live {
+    pub(super) fn age(&self) -> Duration {
+        self.made.elapsed()
+    }
+
     pub(super) fn identity(&self) -> Identity {
         self.identity
     }
@@ -215,7 +222,9 @@ impl Inner {
         let mut lost = self.lost.subscribe();
         self.overdue.store(0, Relaxed);
         // A new connection is a gap, and it is over before anybody gets it.
-        self.news.gap(Gap::Over);
+        let is_primary = live.identity.is_primary;
+        self.news
+            .gap(if is_primary { Gap::Over } else { Gap::Lasting });
         self.state.send_replace(State::Up(live));
         let at_once = tokio::time::timeout(STEADY_AFTER, lost.wait_for(|lost| *lost >= serial));
         if at_once.await.is_ok() {
@@ -254,6 +263,7 @@ impl Inner {
             connection,
             serial,
             identity,
+            made: Stopwatch::start(),
         })
     }
 

@@ -38,6 +38,8 @@ const DEFAULT_NAMESPACE: &str = "terrace";
 /// A heartbeat waits so many times for something besides the connection itself.
 const WAITS_A_HEARTBEAT: u32 = 3;
 const EPOCH_BYTES: usize = 16;
+/// The address may lead to the primary the next time.
+const REPLICA_IS_KEPT_FOR: Duration = Duration::from_millis(1_500);
 
 /// The Redis (or Valkey) store. Feature `redis`, on by default.
 ///
@@ -297,12 +299,13 @@ impl Store for RedisStore {
             match self.settle("probing", &live, vitals)? {
                 Vitals::Sound => {}
                 Vitals::Untracked => return Ok(Heartbeat::new(Hearing::Deaf)),
-                Vitals::Changed => {
+                Vitals::Replica if live.age() < REPLICA_IS_KEPT_FOR => {
+                    return Err(Error::unavailable("probing", "it is no primary"));
+                }
+                Vitals::Replica | Vitals::Changed => {
                     link.replace(&live);
-                    return Err(Error::unavailable(
-                        "probing",
-                        "it is not the primary it was",
-                    ));
+                    let cause = "it is not the primary it was";
+                    return Err(Error::unavailable("probing", cause));
                 }
             }
             let Some(ear) = link.news().canary((self.keys.namespace(), cache)) else {

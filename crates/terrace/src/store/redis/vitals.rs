@@ -52,8 +52,9 @@ pub(super) async fn identify(
     let identity = Identity {
         id: hello.id,
         tracks,
+        is_primary: hello.is_primary,
     };
-    if !tracks || !hello.is_primary {
+    if !tracks {
         return Ok(identity);
     }
     let mut info = redis::cmd("CLIENT");
@@ -121,8 +122,11 @@ pub(super) async fn check(live: &mut Live, keys: &[Vec<u8>]) -> Result<Vitals, R
     }
     let mut replies: Vec<Value> = commands.query_async(live.connection()).await?;
     let hello = hello(std::mem::replace(&mut replies[0], Value::Nil))?;
-    Ok(if !hello.is_primary || hello.id != identity.id {
+    let same = (hello.id, hello.is_primary) == (identity.id, identity.is_primary);
+    Ok(if !same {
         Vitals::Changed
+    } else if !identity.is_primary {
+        Vitals::Replica
     } else if !identity.tracks {
         Vitals::Untracked
     } else if is_tracking(&replies[1]) {
@@ -138,6 +142,8 @@ pub(super) enum Vitals {
     Sound,
     /// It never tracked: that was refused.
     Untracked,
+    /// It serves reads, and vouches for nothing.
+    Replica,
     /// It is not what it was: another server answers, or in another role.
     Changed,
 }
