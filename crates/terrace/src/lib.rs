@@ -45,6 +45,8 @@ mod error;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub mod guide;
+
 pub use crate::{
     builder::Builder,
     cache::Cache,

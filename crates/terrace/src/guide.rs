@@ -1,0 +1,10 @@
+//! Pages to read; no code.
+
+#[doc = include_str!("../docs/coherence.md")]
+pub mod coherence {}
+
+#[doc = include_str!("../docs/outages.md")]
+pub mod outages {}
+
+#[doc = include_str!("../docs/wire-format.md")]
+pub mod wire_format {}
