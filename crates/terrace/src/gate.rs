@@ -303,7 +303,9 @@ impl<G: Guarded> Closed<G> {
         let Some(key) = self.key.take() else { return };
         let mut stripe = self.gate.stripes[self.stripe].lock();
         let now = self.gate.ticket_of(&stripe);
-        let undisturbed = self.ticket == Some(now) && stripe.closed == 1;
+        // A barred key may be removed from where this value was written to, behind it.
+        let undisturbed =
+            self.ticket == Some(now) && stripe.closed == 1 && !self.gate.is_barred(&key);
         stripe.closed -= 1;
         let taken = self.gate.turn(self.stripe, &mut stripe, Some(&key));
         if undisturbed {

@@ -80,19 +80,21 @@ pub(crate) fn give_up<V: Send + Sync + 'static>(
     }
 }
 
-/// Gives a lease back, and wakes those here who were told that it is held: when
-/// the reply is read, for no store tells us of our own removals (protocol C23).
+/// Gives a lease back, and wakes those here who were told that it is held: no store
+/// tells us of our own removals (protocol C23). When the reply is read, for who asked
+/// before would be told "held" again; and when there is none, for it may be free.
 pub(crate) async fn release<V: Send + Sync + 'static>(
     core: &Core<V>,
     key: &Arc<str>,
     token: Token,
 ) {
     let Some(remote) = &core.remote else { return };
-    match remote.release(key, token).await {
-        // Nothing that L1 holds has changed: losing it would cost the stale value
-        // that stands in for the next failure.
-        Ok(()) => core.gate.stir(key),
-        Err(_) => core.ghosts.add(Arc::clone(key), token),
+    let released = remote.release(key, token).await;
+    // Nothing that L1 holds has changed: losing it would cost the stale value that
+    // stands in for the next failure.
+    core.gate.stir(key);
+    if released.is_err() {
+        core.ghosts.add(Arc::clone(key), token);
     }
 }
 

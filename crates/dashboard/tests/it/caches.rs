@@ -226,6 +226,7 @@ async fn nulls_are_not_stored_while_nobody_can_say_whether_there_are_better_figu
         "SETUSER",
         "default",
         "resetkeys",
+        "~*:t:*",
         "~*summary*",
         "~*candles*",
     ]);
@@ -290,7 +291,7 @@ async fn nothing_but_the_last_good_figures_stays_in_redis_longer_than_is_set() {
         "market:sol",
     ];
     let keys = until("all that was stored to lie in Redis", || async {
-        let keys = redis.command(&["KEYS", "*"]);
+        let keys = redis.command(&["KEYS", "*:v:*"]);
         wanted.iter().all(|key| keys.contains(key)).then_some(keys)
     })
     .await;
@@ -322,8 +323,9 @@ async fn nothing_outside_the_namespace_is_cleared() {
     .await;
     let cleared = cache.clear().await;
     assert!(cleared.is_complete(), "{cleared:?}");
-    let left = redis.command(&["KEYS", "*"]);
-    assert_eq!(left.trim(), "other:v:{dashboard:dashboard:summary}");
+    assert!(cache.last_good().await.expect("Redis answers").is_none());
+    let theirs = redis.command(&["GET", "other:v:{dashboard:dashboard:summary}"]);
+    assert_eq!(theirs.trim(), "not ours");
 }
 
 #[tokio::test(flavor = "multi_thread")]

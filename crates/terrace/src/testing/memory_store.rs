@@ -20,6 +20,7 @@ use crate::{
         Store, StoreFuture, Stored,
     },
     tag::{Epoch, Mark},
+    testing::own_mark::OwnMark,
 };
 
 /// A store in this process: as fenced as the real ones, and gone with it.
@@ -59,23 +60,6 @@ struct World {
 struct Place {
     value: Option<(Bytes, Moment)>,
     lease: Option<(Token, Moment)>,
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-enum OwnMark {
-    Clear,
-    Clock,
-    Tag(String),
-}
-
-impl From<Mark<'_>> for OwnMark {
-    fn from(mark: Mark<'_>) -> Self {
-        match mark {
-            Mark::Clear => Self::Clear,
-            Mark::Clock => Self::Clock,
-            Mark::Tag(tag) => Self::Tag(tag.to_owned()),
-        }
-    }
 }
 
 /// One process's way to the store.
