@@ -13,6 +13,7 @@ mod staged;
 mod bad_input;
 mod counts;
 mod degraded;
+mod doubles;
 mod faults;
 mod flights;
 mod foreign_code;
