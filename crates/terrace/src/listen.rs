@@ -104,7 +104,9 @@ async fn heartbeat<V: Send + Sync + 'static>(core: &Arc<Core<V>>, beats: &mut Be
     let Some(remote) = &core.remote else { return };
     // Both before the question: the answer vouches for this moment of this link.
     let (link_epoch, sent) = (core.proof.link_epoch(), core.clock.now());
-    let Some(answer) = remote.heartbeat().await else {
+    // A store that went silent is known to have, before the last proof runs out.
+    let limit = core.max_staleness / 2;
+    let Some(answer) = remote.heartbeat(limit).await else {
         core.proof.set_answering(false);
         return;
     };

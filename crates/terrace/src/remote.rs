@@ -262,14 +262,27 @@ impl<V: Send + Sync + 'static> Remote<V> {
         self.parts.seal.wrap(&self.slot(key), body, life, birth)
     }
 
-    /// The half-open state of the breakers, and what the store can vouch for.
-    pub(crate) async fn heartbeat(&self) -> Option<Heartbeat> {
-        let (store, limit) = (&self.parts.store, self.parts.deadline);
-        let reply = timeout(limit, store.heartbeat(&self.parts.cache, limit)).await;
-        if reply.is_err() {
-            store.overdue();
+    /// The half-open state of the breakers, and what the store can vouch for. A
+    /// store that does not answer within `limit` vouches for nothing; if that is the
+    /// deadline of every call, it counts against it as every call does.
+    pub(crate) async fn heartbeat(&self, limit: Duration) -> Option<Heartbeat> {
+        let store = &self.parts.store;
+        let limit = limit.min(self.parts.deadline);
+        // Besides the answer, it may wait as long for news.
+        let reply = timeout(limit * 2, store.heartbeat(&self.parts.cache, limit)).await;
+        let reply = reply.unwrap_or_else(|_| Err(Error::store_timeout("probing", limit)));
+        if let Err(error) = &reply
+            && limit == self.parts.deadline
+        {
+            if error.is_timeout() {
+                store.overdue();
+            }
+            if error.counts_against_breaker() {
+                let now = self.parts.clock.now().since_zero();
+                self.announce("calls", store.health().calls.failed(now));
+            }
         }
-        let heartbeat = reply.ok().and_then(Result::ok);
+        let heartbeat = reply.ok();
         let before = std::mem::replace(&mut *self.last_heartbeat.lock(), heartbeat);
         if before.is_some() != heartbeat.is_some() {
             let healthy = heartbeat.is_some();

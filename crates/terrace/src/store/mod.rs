@@ -93,8 +93,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Writes epochs, in this order.
     fn renew<'a>(&'a self, cache: &'a str, epochs: &'a [(Mark<'a>, Epoch)]) -> StoreFuture<'a, ()>;
 
-    /// Answers if the store would answer, and tells what it can vouch for. May take
-    /// a few round trips; `limit` is the deadline that it runs under.
+    /// Answers if the store would answer, within `limit`, and tells what it can vouch
+    /// for. It may wait as long again to find that out.
     fn heartbeat<'a>(&'a self, cache: &'a str, limit: Duration) -> StoreFuture<'a, Heartbeat>;
 
     /// A call ran into its deadline. A store may take it as a sign.

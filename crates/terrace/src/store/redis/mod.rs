@@ -15,6 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, aio::MultiplexedConnection};
+use tokio::time::timeout;
 
 use self::{
     keys::Keys,
@@ -35,8 +36,8 @@ use crate::{
 };
 
 const DEFAULT_NAMESPACE: &str = "terrace";
-/// A heartbeat waits so many times for something besides the connection itself.
-const WAITS_A_HEARTBEAT: u32 = 3;
+/// For its canary a heartbeat waits twice: until it has sung, and until it is heard.
+const WAITS_FOR_A_CANARY: u32 = 2;
 const EPOCH_BYTES: usize = 16;
 /// The address may lead to the primary the next time.
 const REPLICA_IS_KEPT_FOR: Duration = Duration::from_millis(1_500);
@@ -291,11 +292,13 @@ impl Store for RedisStore {
     fn heartbeat<'a>(&'a self, cache: &'a str, limit: Duration) -> StoreFuture<'a, Heartbeat> {
         Box::pin(async move {
             let link = &self.shared.link;
-            let mut live = link.live().await?;
+            let in_time = |_| Error::store_timeout("probing", limit);
+            let mut live = timeout(limit, link.live()).await.map_err(in_time)??;
             let canary = self.keys.canary(cache, self.shared.canary.id);
             let mut keys = self.mark_keys(cache, [Mark::Clear, Mark::Clock].into_iter());
             keys.push(canary.clone().into_bytes());
-            let vitals = vitals::check(&mut live, &keys).await;
+            let vitals = timeout(limit, vitals::check(&mut live, &keys));
+            let vitals = vitals.await.map_err(in_time)?;
             match self.settle("probing", &live, vitals)? {
                 Vitals::Sound => {}
                 Vitals::Untracked => return Ok(Heartbeat::new(Hearing::Deaf)),
@@ -311,7 +314,7 @@ impl Store for RedisStore {
             let Some(ear) = link.news().canary((self.keys.namespace(), cache)) else {
                 return Ok(Heartbeat::new(Hearing::Deaf));
             };
-            let wait = limit / WAITS_A_HEARTBEAT;
+            let wait = limit / WAITS_FOR_A_CANARY;
             let sung = self.shared.canary.sing(link.client(), &canary, ear, wait);
             Ok(sung.await)
         })
