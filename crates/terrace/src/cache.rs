@@ -57,7 +57,8 @@ impl<V: Send + Sync + 'static> Cache<V> {
     /// What L1 holds for the key, if it may be served. Never waits.
     ///
     /// Costs some tens of nanoseconds and no allocation. A key that cannot be is
-    /// simply not there.
+    /// simply not there; nor is, while the store answers, what would have to be
+    /// looked at again in it: [`get`](Self::get) does that.
     ///
     /// ```
     /// # use terrace::Cache;
@@ -82,7 +83,8 @@ impl<V: Send + Sync + 'static> Cache<V> {
     /// What the tiers hold for the key; never loads.
     ///
     /// A value that may be served while it is revalidated is an answer too. One
-    /// round trip to the store after a miss in L1, none after a hit.
+    /// round trip to the store after a miss in L1, none after a hit; one for a few
+    /// bytes if L1 has a value that nobody can vouch for.
     ///
     /// # Errors
     ///
@@ -111,9 +113,9 @@ impl<V: Send + Sync + 'static> Cache<V> {
     /// Cache or compute: what the tiers hold, else what `load` brings.
     ///
     /// At most one load per key runs in this process and, with a store, in the
-    /// cluster; a load from before a `set`, `remove` or `clear` does not count, and
-    /// while the store is away each process has its own. `load` is called in the caller's frame on a miss, so it may
-    /// borrow; the future that it makes may not. It may be called although
+    /// cluster; a load from before a write or a removal of the key does not count,
+    /// and while the store is away each process has its own. `load` is called in the
+    /// caller's frame on a miss, so it may borrow; the future that it makes may not. It may be called although
     /// nothing is loaded in the end: work belongs in the future. A hit costs no
     /// allocation; a miss up to three round trips, two of which the caller waits for.
     ///
@@ -232,7 +234,8 @@ impl<V: Send + Sync + 'static> Cache<V> {
         Box::pin(read::refresh(Arc::clone(&self.core), job)).await
     }
 
-    /// Puts a value into both tiers.
+    /// Puts a value into both tiers: here now, and for every other process within
+    /// `max_staleness`.
     ///
     /// Two round trips with a store, and they are the fence: a set that is
     /// overtaken by a later write of any process stores nothing and says
@@ -290,7 +293,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
         write::set(Arc::clone(&self.core), name, value, options).await
     }
 
-    /// Removes the key from both tiers.
+    /// Removes the key from both tiers: here now, everywhere within `max_staleness`.
     ///
     /// A read that begins after this returned never sees what was there before, and
     /// no load that was under way in any process can store its result. One round

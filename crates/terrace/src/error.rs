@@ -146,7 +146,7 @@ impl Error {
         self.0.kind == Kind::Config
     }
 
-    /// The key is empty or longer than 512 bytes.
+    /// The key is empty or longer than 512 bytes; or a tag, prefix or glob that cannot be.
     pub fn is_invalid_key(&self) -> bool {
         self.0.kind == Kind::InvalidKey
     }
