@@ -14,7 +14,7 @@ use crate::{
     clock,
     field::Field,
     proxy::{Door, Ending, Flow, Lane},
-    worker::wire::{Key, VoidEvent, name_of},
+    worker::wire::{Call, Key, VoidEvent, name_of},
 };
 
 /// Faults last this long, most of them nearer to the lower end.
@@ -178,13 +178,13 @@ impl Nemesis {
             Fault::KillRedis => {
                 let everything = Everything::now(field);
                 field.redis.kill();
-                everything.report_void(field, "redis killed");
+                everything.report_void(field);
             }
             Fault::FreezeRedis => field.redis.freeze(),
             Fault::Flush => {
                 let everything = Everything::now(field);
                 stranger?.ask::<()>("FLUSHALL").await?;
-                everything.report_void(field, "FLUSHALL");
+                everything.report_void(field);
             }
             Fault::KillClients => {
                 stranger?
@@ -197,7 +197,7 @@ impl Nemesis {
                 let began = clock::now();
                 let (value, lease) = (stored_name("v", key), stored_name("l", key));
                 stranger?.say::<u64>(&["DEL", &value, &lease]).await?;
-                report(field, floors, began, "DEL by a stranger");
+                report(field, floors, began);
             }
             Fault::JunkBehind => {
                 let key = stored_name("v", self.random.random_range(0..field.keys()));
@@ -372,18 +372,18 @@ impl Everything {
         }
     }
 
-    fn report_void(self, field: &Field, why: &str) {
-        report(field, self.floors, self.began, why);
+    fn report_void(self, field: &Field) {
+        report(field, self.floors, self.began);
     }
 }
 
-fn report(field: &Field, floors: Vec<(Key, u64)>, began: Duration, why: &str) {
+fn report(field: &Field, floors: Vec<(Key, u64)>, began: Duration) {
     let void = VoidEvent {
         floors,
         ok: true,
         began,
         ended: clock::now(),
-        call: why.to_owned(),
+        call: Call::Outside,
     };
     field.log.void(None, &void);
 }

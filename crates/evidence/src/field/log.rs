@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    history::{History, Read, Verdict, Void},
+    history::{AnsweredBy, History, Read, Verdict, Violation, Void},
     table::{Table, millis},
     worker::wire::{Event, Key, ReadEvent, VoidEvent},
 };
@@ -131,6 +131,12 @@ impl Log {
         let violations = verdict.violations.iter().map(|one| one.read.began);
         book.first_violation = book.first_violation.or(violations.min());
         let mut table = rows_of(&verdict, title, max_staleness);
+        if let Some(first) = verdict.violations.first() {
+            table.remark("around the first violation:");
+            for line in trace_of(&history, first) {
+                table.remark(line);
+            }
+        }
         table.exactly("values that nobody wrote", book.invalid_count, 0);
         table.exactly("reads that failed", book.failed_count, 0);
         for line in book.invalid.iter().chain(&book.failed) {
@@ -151,6 +157,7 @@ impl Book {
                 process,
                 key: *key,
                 floor: *floor,
+                call: void.call.label(),
                 ok: void.ok,
                 began: void.began,
                 ended: void.ended,
@@ -202,15 +209,79 @@ fn rows_of(verdict: &Verdict<Key>, title: &str, max_staleness: Duration) -> Tabl
         max_staleness,
     );
     for violation in &verdict.violations {
-        let age = violation
-            .void
-            .as_ref()
-            .map(|void| millis(violation.read.began.saturating_sub(void.ended)));
-        let (read, void) = (&violation.read, &violation.void);
-        table.remark(format!(
-            "{:?}, {age:?} after: {read:?} against {void:?}",
-            violation.promise
-        ));
+        table.remark(line_of(violation));
     }
     table
+}
+
+/// Events of the key shown around a violation.
+const TRACE_LINES: usize = 60;
+
+/// So long before the void that was not seen.
+const TRACE_BEFORE: Duration = Duration::from_millis(300);
+
+/// What happened to a key around the first violation; local reads are left out,
+/// but for the one that broke the promise.
+fn trace_of(history: &History<Key>, violation: &Violation<Key>) -> Vec<String> {
+    let broken = &violation.read;
+    let start = violation
+        .void
+        .as_ref()
+        .map_or(broken.began, |void| void.began);
+    let start = start.saturating_sub(TRACE_BEFORE);
+    let within = |began: Duration, ended: Duration| ended >= start && began <= broken.ended;
+    let reads = history.reads().iter().filter(|read| {
+        read.key == broken.key
+            && within(read.began, read.ended)
+            && (read.by != AnsweredBy::Local || read.began == broken.began)
+    });
+    let voids = history.voids().iter();
+    let voids = voids.filter(|void| void.key == broken.key && within(void.began, void.ended));
+    let mut lines: Vec<_> = reads
+        .map(|read| (read.began, read.ended, told_read(read)))
+        .chain(voids.map(|void| (void.began, void.ended, told_void(void))))
+        .collect();
+    lines.sort();
+    let skipped = lines.len().saturating_sub(TRACE_LINES);
+    let lines = lines.into_iter().skip(skipped);
+    lines
+        .map(|(began, ended, what)| {
+            let at = began.saturating_sub(start);
+            let took = ended.saturating_sub(began);
+            format!("  +{} took {}: {what}", millis(at), millis(took))
+        })
+        .collect()
+}
+
+fn line_of(violation: &Violation<Key>) -> String {
+    let read = &violation.read;
+    let Some(void) = &violation.void else {
+        return format!("{:?}: {}", violation.promise, told_read(read));
+    };
+    let age = millis(read.began.saturating_sub(void.ended));
+    let (read, void) = (told_read(read), told_void(void));
+    format!("{:?}: {read}, {age} after {void}", violation.promise)
+}
+
+fn told_read(read: &Read<Key>) -> String {
+    format!(
+        "worker {} reads key {}: version {:?} by {:?}{}{}",
+        read.process,
+        read.key,
+        read.version,
+        read.by,
+        if read.proven { ", proven" } else { "" },
+        if read.alone { ", alone" } else { "" },
+    )
+}
+
+fn told_void(void: &Void<Key>) -> String {
+    let who = void.process.map_or("a stranger".to_owned(), |process| {
+        format!("worker {process}")
+    });
+    let outcome = if void.ok { "Ok" } else { "Err" };
+    format!(
+        "{who}: {} of key {}, floor {}, {outcome}",
+        void.call, void.key, void.floor
+    )
 }

@@ -11,7 +11,7 @@ use crate::{
     field::{Field, Plan},
     proxy::Flow,
     table::Table,
-    worker::wire::{Action, Answer, Key, VoidEvent, Workload},
+    worker::wire::{Action, Answer, Call, Key, VoidEvent, Workload},
 };
 
 const KEYS: Key = 8;
@@ -88,7 +88,7 @@ async fn remove_for(field: &Field, span: Duration) -> Result<(), BoxError> {
             Answer::Failed { began, ended, .. } => (false, began, ended),
             other => return Err(format!("a removal: {other:?}").into()),
         };
-        let call = "remove".to_owned();
+        let call = Call::Remove;
         let void = VoidEvent {
             floors,
             ok,

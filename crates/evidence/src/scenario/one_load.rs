@@ -3,6 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
+use futures_util::future::join_all;
 use terrace::BoxError;
 
 use super::Size;
@@ -15,6 +16,11 @@ use crate::{
 
 const COLD: Key = 0;
 const ORPHANED: Key = 1;
+
+/// Keys of the quick rounds.
+const QUICK: Key = 100;
+const QUICK_ROUNDS: Key = 40;
+const QUICK_CALLERS: u32 = 100;
 
 /// `load_timeout` of the workers and the second that a lease lasts longer.
 const LEASE: Duration = Duration::from_secs(4);
@@ -33,13 +39,44 @@ pub(super) async fn run(program: &Path, size: Size) -> Result<Table, BoxError> {
     })
     .await?;
     let mut table = Table::new(format!("one load for {callers} callers in three processes"));
+    quick(&field, &mut table).await?;
     together(&field, callers, &mut table).await?;
     killed(&mut field, &mut table).await?;
     Ok(table)
 }
 
+/// Loads that end at once, the first of them on a Redis that has nothing at all.
+async fn quick(field: &Field, table: &mut Table) -> Result<(), BoxError> {
+    let keys = QUICK..QUICK + QUICK_ROUNDS;
+    for key in keys.clone() {
+        let count = QUICK_CALLERS;
+        let calls = (0..3).map(|index| async move {
+            let worker = field.worker(index)?;
+            worker.must(Action::Callers { key, count }).await
+        });
+        for answer in join_all(calls).await {
+            answer?;
+        }
+        if field.origin.loads(key) != 1 {
+            table.remark(format!("key {key}: {} loads", field.origin.loads(key)));
+            for index in 0..field.places.len() {
+                let stats = field.worker(index)?.must(Action::Stats).await?;
+                table.remark(format!("  worker {index}: {stats:?}"));
+            }
+        }
+    }
+    let loads: Vec<u64> = keys.map(|key| field.origin.loads(key)).collect();
+    table.exactly(
+        format!("loads of {QUICK_ROUNDS} keys that take no time, one after another"),
+        loads.iter().sum(),
+        QUICK_ROUNDS.into(),
+    );
+    Ok(())
+}
+
 async fn together(field: &Field, callers: u32, table: &mut Table) -> Result<(), BoxError> {
     field.origin.hold_loads(true);
+    let before = joined(field).await?;
     let workers = [field.worker(0)?, field.worker(1)?, field.worker(2)?];
     let shares = [callers / 3, callers / 3, callers - 2 * (callers / 3)];
     let call = |index: usize| {
@@ -51,11 +88,8 @@ async fn together(field: &Field, callers: u32, table: &mut Table) -> Result<(), 
     let gather = async {
         // All but the three that lead a flight wait for one of these.
         let waiting = until("everybody waits", GATHER, async || {
-            let mut joined = 0;
-            for worker in workers {
-                joined += worker.figure("joined").await?;
-            }
-            Ok(joined == u64::from(callers) - 3)
+            let joined = joined(field).await? - before;
+            Ok(joined == u64::from(callers) - 3 && field.origin.loads(COLD) > 0)
         });
         let waiting = waiting.await;
         let loads = field.origin.loads(COLD);
@@ -76,6 +110,15 @@ async fn together(field: &Field, callers: u32, table: &mut Table) -> Result<(), 
     table.exactly("loads in all", field.origin.loads(COLD), 1);
     table.exactly("callers answered", answered, callers.into());
     Ok(())
+}
+
+/// Callers who waited for somebody else's load so far, in all processes.
+async fn joined(field: &Field) -> Result<u64, BoxError> {
+    let mut joined = 0;
+    for index in 0..field.places.len() {
+        joined += field.worker(index)?.figure("joined").await?;
+    }
+    Ok(joined)
 }
 
 async fn killed(field: &mut Field, table: &mut Table) -> Result<(), BoxError> {

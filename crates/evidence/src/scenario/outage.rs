@@ -11,7 +11,7 @@ use crate::{
     field::{Field, Plan, until},
     proxy::{Door, Ending},
     table::Table,
-    worker::wire::{Action, Answer, Key, Reading, VoidEvent, Workload},
+    worker::wire::{Action, Answer, Call, Key, Reading, VoidEvent, Workload},
 };
 
 const KEYS: Key = 24;
@@ -51,7 +51,7 @@ pub(super) async fn run(program: &Path, size: Size) -> Result<Table, BoxError> {
         ok: true,
         began: healed,
         ended: clock::now(),
-        call: "recovery".to_owned(),
+        call: Call::Recovery,
     };
     field.log.void(None, &settled);
     tokio::time::sleep(field.max_staleness()).await;
@@ -87,7 +87,7 @@ async fn remove_over(
         if let Answer::Failed { began, ended, .. } = answer {
             reported += 1;
             let (floors, ok) = (vec![(key, floor)], false);
-            let call = "remove in an outage".to_owned();
+            let call = Call::Remove;
             let void = VoidEvent {
                 floors,
                 ok,

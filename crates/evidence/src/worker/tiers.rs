@@ -7,12 +7,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use terrace::{BoxError, Cache, Entry, EntryOptions, Error, Loaded, RedisStore};
+use terrace::{BoxError, Cache, Coherence, Entry, EntryOptions, Error, Loaded, RedisStore};
 
 use super::{
     WorkerSettings,
     source::Source,
-    wire::{By, Key, ReadEvent, Reading, name_of},
+    wire::{By, Key, ReadEvent, Reading, name_of, tag_of},
 };
 use crate::clock;
 
@@ -62,13 +62,14 @@ impl Tiers {
             .load_timeout(Duration::from_millis(settings.load_timeout_millis));
         let cache = Cache::builder("field")
             .defaults(options.clone())
+            .max_staleness(Duration::from_millis(settings.max_staleness_millis))
             .store_timeout(Duration::from_millis(settings.store_timeout_millis))
             .store(RedisStore::connect(&settings.redis)?)
             .build()?;
         Ok(Self {
             cache,
             source,
-            required: options,
+            required: options.coherence(Coherence::Required),
             under_way: Arc::default(),
         })
     }
@@ -108,7 +109,7 @@ impl Tiers {
             key,
             version: entry.as_ref().map(|entry| entry.version),
             by: entry.as_ref().map_or(By::Store, answered_by),
-            proven: false,
+            proven: entry.as_ref().is_some_and(Entry::proven),
             alone: call.alone,
             began,
             ended,
@@ -116,7 +117,7 @@ impl Tiers {
     }
 
     pub(crate) async fn set(&self, key: Key, version: u64) -> Result<(), Error> {
-        let value = Loaded::new(Stamp::new(key, version));
+        let value = Loaded::new(Stamp::new(key, version)).tag(tag_of(key));
         self.cache.set(name_of(key), value).await.map(drop)
     }
 
@@ -124,16 +125,16 @@ impl Tiers {
         self.cache.remove(name_of(key)).await
     }
 
-    pub(crate) async fn remove_tag(&self, _tag: &str) -> Result<(), Error> {
-        self.cache.clear().await.map(drop)
+    pub(crate) async fn remove_tag(&self, tag: &str) -> Result<(), Error> {
+        self.cache.remove_tag(tag).await.map(drop)
     }
 
-    pub(crate) async fn remove_prefix(&self, _prefix: &str) -> Result<(), Error> {
-        self.cache.clear().await.map(drop)
+    pub(crate) async fn remove_prefix(&self, prefix: &str) -> Result<(), Error> {
+        self.cache.remove_prefix(prefix).await.map(drop)
     }
 
-    pub(crate) async fn remove_matching(&self, _glob: &str) -> Result<(), Error> {
-        self.cache.clear().await.map(drop)
+    pub(crate) async fn remove_matching(&self, glob: &str) -> Result<(), Error> {
+        self.cache.remove_matching(glob).await.map(drop)
     }
 
     pub(crate) async fn clear(&self) -> Result<(), Error> {
@@ -158,7 +159,12 @@ impl Tiers {
             ("store_timeouts", stats.store_timeouts),
             ("store_damaged", stats.store_damaged),
             ("unleased", stats.unleased),
+            ("fills", stats.fills),
             ("refused", stats.refused),
+            ("overtaken", stats.overtaken),
+            ("gaps", stats.gaps),
+            ("removals", stats.removals),
+            ("store_hits", stats.store_hits),
             ("pending", stats.pending),
             ("entries", stats.entries),
             ("healthy", state.is_some_and(|state| state.healthy).into()),
@@ -171,7 +177,7 @@ impl Tiers {
 
 async fn load(source: Arc<Source>, key: Key) -> Result<Loaded<Stamp>, BoxError> {
     let version = source.load(key).await?;
-    Ok(Loaded::new(Stamp::new(key, version)))
+    Ok(Loaded::new(Stamp::new(key, version)).tag(tag_of(key)))
 }
 
 fn answered_by(entry: &Entry<Stamp>) -> By {

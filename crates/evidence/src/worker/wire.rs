@@ -177,8 +177,38 @@ pub(crate) struct VoidEvent {
     pub(crate) began: Duration,
     #[serde(rename = "e")]
     pub(crate) ended: Duration,
-    /// The call, for a trace.
-    pub(crate) call: String,
+    pub(crate) call: Call,
+}
+
+/// What made a void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Call {
+    Set,
+    Remove,
+    RemoveTag,
+    RemovePrefix,
+    RemoveMatching,
+    Clear,
+    /// A removal that failed and was carried out later.
+    Recovery,
+    /// FLUSHALL, a killed Redis, DEL by somebody else.
+    Outside,
+}
+
+impl Call {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Set => "set",
+            Self::Remove => "remove",
+            Self::RemoveTag => "remove_tag",
+            Self::RemovePrefix => "remove_prefix",
+            Self::RemoveMatching => "remove_matching",
+            Self::Clear => "clear",
+            Self::Recovery => "recovery",
+            Self::Outside => "loss in Redis",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

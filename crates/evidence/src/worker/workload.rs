@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::{
     Outbox,
     tiers::{Tiers, Unread},
-    wire::{Event, Key, PREFIXES, Reading, TAGS, VoidEvent, Workload, prefix_of, tag_of},
+    wire::{Call, Event, Key, PREFIXES, Reading, TAGS, VoidEvent, Workload, prefix_of, tag_of},
 };
 use crate::clock;
 
@@ -107,14 +107,14 @@ impl Caller {
             let floor = self.tiers.source().next(key).await?;
             let began = clock::now();
             let outcome = self.tiers.remove(key).await;
-            self.report("remove", vec![(key, floor)], began, &outcome);
+            self.report(Call::Remove, vec![(key, floor)], began, &outcome);
         } else {
             // Under the source's lock: a set that the source overtakes brings an
             // old value back by its caller's wish, which no cache can help.
             let floor = self.tiers.source().lock(key).await?;
             let began = clock::now();
             let outcome = self.tiers.set(key, floor).await;
-            self.report("set", vec![(key, floor)], began, &outcome);
+            self.report(Call::Set, vec![(key, floor)], began, &outcome);
             self.tiers.source().unlock(key).await?;
         }
         Ok(())
@@ -137,13 +137,16 @@ impl Caller {
         let floors = members.into_iter().zip(versions).collect();
         let began = clock::now();
         let (call, outcome) = match choice {
-            0..50 => ("remove_tag", self.tiers.remove_tag(&tag).await),
-            50..75 => ("remove_prefix", self.tiers.remove_prefix(&prefix).await),
+            0..50 => (Call::RemoveTag, self.tiers.remove_tag(&tag).await),
+            50..75 => (Call::RemovePrefix, self.tiers.remove_prefix(&prefix).await),
             75..85 => {
                 let glob = format!("{prefix}*");
-                ("remove_matching", self.tiers.remove_matching(&glob).await)
+                (
+                    Call::RemoveMatching,
+                    self.tiers.remove_matching(&glob).await,
+                )
             }
-            _ => ("clear", self.tiers.clear().await),
+            _ => (Call::Clear, self.tiers.clear().await),
         };
         self.report(call, floors, began, &outcome);
         Ok(())
@@ -151,7 +154,7 @@ impl Caller {
 
     fn report(
         &self,
-        call: &str,
+        call: Call,
         floors: Vec<(Key, u64)>,
         began: Duration,
         outcome: &Result<(), Error>,
@@ -161,7 +164,7 @@ impl Caller {
             ok: outcome.is_ok(),
             began,
             ended: clock::now(),
-            call: call.to_owned(),
+            call,
         }));
     }
 }
