@@ -4,6 +4,7 @@
 mod log;
 mod origin;
 mod process;
+mod verdict;
 
 use std::{
     path::{Path, PathBuf},

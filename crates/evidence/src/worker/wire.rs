@@ -196,21 +196,6 @@ pub(crate) enum Call {
     Outside,
 }
 
-impl Call {
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Set => "set",
-            Self::Remove => "remove",
-            Self::RemoveTag => "remove_tag",
-            Self::RemovePrefix => "remove_prefix",
-            Self::RemoveMatching => "remove_matching",
-            Self::Clear => "clear",
-            Self::Recovery => "recovery",
-            Self::Outside => "loss in Redis",
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum By {
     #[serde(rename = "l")]
