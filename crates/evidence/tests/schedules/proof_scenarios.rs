@@ -1,0 +1,180 @@
+//! What a hit in L1 rests on: the proof's two atomics, the number of the last
+//! change of a group, the epochs that are known.
+
+use std::sync::Arc;
+
+use loom::{sync::Mutex, thread};
+
+use super::{
+    clock::Moment,
+    core::{Core, Service},
+    entry::{Record, Stamp},
+    envelope::Token,
+    gate::Gate,
+    gate_scenarios::Shelf,
+    options::{Coherence, Life},
+    proof::Proof,
+    tag::{Epoch, Epochs, Mark},
+    tags::{Grounds, Known, Tags},
+};
+use crate::explore::Witness;
+
+scenarios![
+    a_hit_after_a_removal_by_group_is_none,
+    an_epoch_asked_for_before_a_change_is_not_learnt,
+    a_heartbeat_after_a_gap_does_not_vouch_for_what_is_older,
+    an_answer_from_before_a_gap_grants_nothing_after_it,
+    the_old_link_s_time_does_not_vouch_for_the_new_link,
+];
+
+const LINK: u64 = 1;
+const BOUND: u64 = 10;
+
+fn at(millis: u64) -> Moment {
+    Moment::from_raw(0).plus_millis(millis)
+}
+
+fn epoch(number: u8) -> Epoch {
+    Epoch::from_bytes([number; 16])
+}
+
+fn known(number: u8) -> Known {
+    Known {
+        epoch: epoch(number),
+        link_epoch: LINK,
+        as_of: at(0),
+    }
+}
+
+struct Process {
+    core: Core<Shelf>,
+    record: Record<u64>,
+}
+
+/// L1 has a record of epoch 1, which is known to be the current one, and proven.
+fn process() -> Arc<Process> {
+    let core = Core {
+        gate: Arc::new(Gate::new(Arc::new(Shelf::default()))),
+        tags: Arc::new(Tags::default()),
+        proof: Proof::of_heartbeats(BOUND),
+    };
+    core.proof.grant(LINK, at(0));
+    core.tags.learn(Mark::Clear, known(1), core.gate.wide());
+    // Some other group has changed since: the record is to be compared.
+    core.gate.turn_wide();
+    let life = Life {
+        fresh: 60,
+        revalidate: 0,
+        on_error: 0,
+    };
+    let record = Record::new(7, Token, life, at(0));
+    record.born_under(Arc::new(Epochs::untagged(epoch(1))));
+    record.stamp(stamp(LINK));
+    Arc::new(Process { core, record })
+}
+
+fn stamp(link_epoch: u64) -> Stamp {
+    Stamp {
+        link_epoch,
+        wide: 0,
+        as_of: at(0),
+    }
+}
+
+impl Process {
+    fn hit(&self) -> Service {
+        self.core
+            .service(&self.record, at(5), Coherence::Available)
+    }
+
+    fn hear_of_a_clear(&self) {
+        let number = || self.core.gate.turn_wide();
+        self.core.tags.changed(Mark::Clear, number);
+    }
+}
+
+/// Two hits and the news of a removal: whoever begins after it was heard, or where
+/// it was heard, gets nothing, whatever the hits before have noted in the record.
+fn a_hit_after_a_removal_by_group_is_none(witness: &Witness) {
+    let it = process();
+    let hits = [(); 2].map(|()| {
+        let it = Arc::clone(&it);
+        thread::spawn(move || _ = it.hit())
+    });
+    it.hear_of_a_clear();
+    witness.demand(it.hit() == Service::Never, "who heard of it is served");
+    for hit in hits {
+        hit.join().expect("nobody panics");
+    }
+    witness.demand(it.hit() == Service::Never, "a removed entry is served");
+}
+
+fn an_epoch_asked_for_before_a_change_is_not_learnt(witness: &Witness) {
+    let (it, stored) = (process(), Arc::new(Mutex::new(1)));
+    let asking = {
+        let (it, stored) = (Arc::clone(&it), Arc::clone(&stored));
+        thread::spawn(move || {
+            let asked_at = it.core.gate.wide();
+            let answer = *stored.lock().expect("nobody panics");
+            it.core.tags.learn(Mark::Clear, known(answer), asked_at);
+        })
+    };
+    *stored.lock().expect("nobody panics") = 2;
+    it.hear_of_a_clear();
+    asking.join().expect("nobody panics");
+    let grounds = Grounds {
+        link_epoch: LINK,
+        told: at(0),
+        not_before: at(0),
+    };
+    let known = it.core.tags.known(Mark::Clear, grounds);
+    let is_current = known.is_none_or(|known| known.epoch == epoch(2));
+    witness.demand(is_current, "an epoch that has passed counts as known");
+}
+
+fn apart(proof: &Arc<Proof>, act: impl FnOnce(&Proof) + 'static) -> thread::JoinHandle<()> {
+    let proof = Arc::clone(proof);
+    thread::spawn(move || act(&proof))
+}
+
+/// The link is lost and proven anew, while a hit looks at what came over the old one.
+fn a_heartbeat_after_a_gap_does_not_vouch_for_what_is_older(witness: &Witness) {
+    let proof = Arc::new(Proof::of_heartbeats(BOUND));
+    proof.grant(LINK, at(0));
+    let link = apart(&proof, |proof| {
+        proof.gap();
+        proof.grant(LINK + 1, at(14));
+    });
+    let covers = proof.covers(LINK, at(15));
+    witness.demand(!covers, "the new link vouches for what came over the old");
+    link.join().expect("nobody panics");
+}
+
+fn an_answer_from_before_a_gap_grants_nothing_after_it(witness: &Witness) {
+    let proof = Arc::new(Proof::of_heartbeats(BOUND));
+    let answer = apart(&proof, |proof| proof.grant(LINK, at(14)));
+    proof.gap();
+    answer.join().expect("nobody panics");
+    let covers = proof.covers(LINK + 1, at(15));
+    witness.demand(!covers, "the old link's heartbeat vouches for the new link");
+}
+
+/// One thread loses the link, one gets a record over the new link, one hits it.
+fn the_old_link_s_time_does_not_vouch_for_the_new_link(witness: &Witness) {
+    let it = process();
+    it.core.proof.grant(LINK, at(14));
+    let threads = [
+        (|it: &Process| it.core.proof.gap()) as fn(&Process),
+        |it| it.record.stamp(stamp(it.core.proof.link_epoch())),
+    ]
+    .map(|act| {
+        let it = Arc::clone(&it);
+        thread::spawn(move || act(&it))
+    });
+    let link_epoch = it.record.link_epoch();
+    let covers = link_epoch != LINK && it.core.proof.covers(link_epoch, at(15));
+    witness.demand(!covers, "what nobody proved yet counts as proven");
+    for thread in threads {
+        thread.join().expect("nobody panics");
+    }
+}
