@@ -89,6 +89,9 @@ mod faults;
 mod hold;
 mod own_mark;
 pub mod history;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use self::{
     faults::{Call, Calls, Fault, Faults},

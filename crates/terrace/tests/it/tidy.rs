@@ -95,6 +95,7 @@ const ROOT: &[&str] = &[
     "crates",
     "deny.toml",
     "docs",
+    "fuzz",
     "rustfmt.toml",
     "scripts",
     // Made by building and running, and ignored.

@@ -16,13 +16,13 @@ use crate::{key::Slot, pattern::Pattern, tag::Mark};
 
 /// The keys below one namespace.
 #[derive(Clone, Debug)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     namespace: Arc<str>,
 }
 
 /// What a key of ours is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Meaning<'a> {
+pub(crate) enum Meaning<'a> {
     /// The value or the lease of a user's key.
     Slot(&'a str),
     Mark(Mark<'a>),
@@ -30,25 +30,25 @@ pub(super) enum Meaning<'a> {
 }
 
 impl Keys {
-    pub(super) fn new(namespace: &str) -> Self {
+    pub(crate) fn new(namespace: &str) -> Self {
         Self {
             namespace: Arc::from(namespace),
         }
     }
 
-    pub(super) fn namespace(&self) -> &str {
+    pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    pub(super) fn value(&self, slot: &Slot) -> String {
+    pub(crate) fn value(&self, slot: &Slot) -> String {
         format!("{}:v:{{{}}}", self.namespace, slot.full_key())
     }
 
-    pub(super) fn lease(&self, slot: &Slot) -> String {
+    pub(crate) fn lease(&self, slot: &Slot) -> String {
         format!("{}:l:{{{}}}", self.namespace, slot.full_key())
     }
 
-    pub(super) fn mark(&self, cache: &str, mark: Mark<'_>) -> Vec<u8> {
+    pub(crate) fn mark(&self, cache: &str, mark: Mark<'_>) -> Vec<u8> {
         let namespace = &self.namespace;
         match mark {
             Mark::Clear => format!("{namespace}:t:{{{cache}}}clear"),
@@ -58,12 +58,12 @@ impl Keys {
         .into_bytes()
     }
 
-    pub(super) fn canary(&self, cache: &str, id: u64) -> String {
+    pub(crate) fn canary(&self, cache: &str, id: u64) -> String {
         format!("{}:t:{{{cache}}}canary:{id:016x}", self.namespace)
     }
 
     /// The keys of a family (`v` or `l`) that a pattern may mean, for MATCH.
-    pub(super) fn candidates(&self, family: char, cache: &str, pattern: &Pattern) -> String {
+    pub(crate) fn candidates(&self, family: char, cache: &str, pattern: &Pattern) -> String {
         let mut text = format!("{}:{family}:{{{cache}:", self.namespace);
         for character in pattern.literal_prefix().chars() {
             if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^') {
@@ -76,7 +76,7 @@ impl Keys {
     }
 
     /// The user's key in a value or lease key of this cache.
-    pub(super) fn user_key<'a>(&self, cache: &str, key: &'a [u8]) -> Option<&'a str> {
+    pub(crate) fn user_key<'a>(&self, cache: &str, key: &'a [u8]) -> Option<&'a str> {
         let (namespace, of_cache, meaning) = read(key)?;
         match meaning {
             Meaning::Slot(key) if namespace == &*self.namespace && of_cache == cache => Some(key),
@@ -85,7 +85,7 @@ impl Keys {
     }
 
     /// The lease key that belongs to a value key of ours.
-    pub(super) fn lease_of_value(&self, value_key: &[u8]) -> Vec<u8> {
+    pub(crate) fn lease_of_value(&self, value_key: &[u8]) -> Vec<u8> {
         let mut key = value_key.to_vec();
         key[self.namespace.len() + 1] = b'l';
         key
@@ -93,7 +93,7 @@ impl Keys {
 }
 
 /// Namespace, cache and meaning of a key; `None` if it is not one of ours.
-pub(super) fn read(key: &[u8]) -> Option<(&str, &str, Meaning<'_>)> {
+pub(crate) fn read(key: &[u8]) -> Option<(&str, &str, Meaning<'_>)> {
     let key = std::str::from_utf8(key).ok()?;
     let (namespace, rest) = key.split_once(':')?;
     let (family, rest) = rest.split_once(":{")?;

@@ -5,7 +5,7 @@ mod vitals;
 mod news;
 mod script;
 mod sweep;
-mod keys;
+pub(crate) mod keys;
 
 use std::{
     fmt,
