@@ -10,6 +10,7 @@ pub mod prove;
 pub mod converge;
 pub mod history_run;
 pub mod chaos;
+pub mod mutants;
 pub mod scenario;
 
 // What they stand on: worker processes, a source, a Redis, a bad network.

@@ -1,16 +1,17 @@
-//! The commands behind `scripts/prove` and `scripts/chaos`, and the workers that
-//! they start.
+//! The commands behind `scripts/prove`, `scripts/chaos` and `scripts/mutants`, and the
+//! workers that they start.
 
 use std::{
     env,
     fmt::Display,
     io::{self, Write},
+    path::Path,
     process::ExitCode,
     time::Duration,
 };
 
 use clap::{Parser, Subcommand};
-use evidence::{chaos, converge, history_run, prove, scenario, worker};
+use evidence::{chaos, converge, history_run, mutants, prove, scenario, worker};
 use terrace::BoxError;
 
 /// Shows that terrace keeps its contract.
@@ -55,6 +56,14 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Rules switched off one by one, in the model and in the code.
+    Mutants {
+        /// These alone; all if none is named.
+        names: Vec<String>,
+        /// The model's alone.
+        #[arg(long = "model")]
+        model_alone: bool,
+    },
     /// What the others start; not for people.
     #[command(hide = true)]
     Worker(worker::WorkerSettings),
@@ -80,6 +89,13 @@ async fn main() -> Result<ExitCode, BoxError> {
             chaos::run(&program, span, drawn(seed)).await?
         }
         Command::Show { scenario } => scenario.run(&program, scenario::Size::Full).await?,
+        Command::Mutants { names, model_alone } => {
+            let selection = mutants::Selection { names, model_alone };
+            let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+            let ledger = mutants::run(&sources, selection).await?;
+            show(&ledger);
+            return verdict(ledger.holds());
+        }
         Command::Prove { seed } => return verdict(prove::run(&program, drawn(seed), show).await?),
     };
     show(&table);
