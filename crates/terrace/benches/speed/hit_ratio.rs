@@ -5,7 +5,7 @@
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use terrace::{Cache, Policy};
 
-use crate::ratio::Figure;
+use crate::ratio::{Figure, Target};
 
 const SEED: u64 = 7;
 const CAPACITY: u64 = 1_000;
@@ -25,9 +25,9 @@ pub(crate) fn run() -> Vec<Figure> {
                 id: "hits",
                 what: format!("{name}: {policy} against LRU"),
                 unit: "%",
-                ours,
-                baseline: lru,
-                target: "",
+                ours: ours.into(),
+                baseline: lru.into(),
+                target: Target::Open,
             });
         }
     }

@@ -5,6 +5,10 @@
 
 mod hit_ratio;
 mod local_hit;
+mod memory;
+mod news;
+mod one_load;
+mod outage;
 mod ratio;
 mod store_calls;
 
@@ -13,6 +17,9 @@ mod store_calls;
 mod redis_server;
 
 fn main() {
+    if let Some(side) = std::env::args().find_map(|argument| memory::Side::of_argument(&argument)) {
+        return side.print();
+    }
     // cargo passes `--bench`; what is left are ids.
     let wanted: Vec<String> = std::env::args()
         .skip(1)
@@ -20,11 +27,23 @@ fn main() {
         .collect();
     let wants = |id: &str| wanted.is_empty() || wanted.iter().any(|one| one == id);
     let mut figures = Vec::new();
-    if wants("P1") {
-        figures.extend(local_hit::run());
+    if wants("P1") || wants("P1b") {
+        figures.extend(local_hit::run(wants("P1"), wants("P1b")));
     }
     if wants("P2") || wants("P3") {
         figures.extend(store_calls::run(wants("P2"), wants("P3")));
+    }
+    if wants("P4") {
+        figures.extend(one_load::run());
+    }
+    if wants("P5") || wants("P5b") {
+        figures.extend(outage::run(wants("P5"), wants("P5b")));
+    }
+    if wants("P7") {
+        figures.extend(news::run());
+    }
+    if wants("P9") {
+        figures.extend(memory::run());
     }
     if wants("hits") {
         figures.extend(hit_ratio::run());

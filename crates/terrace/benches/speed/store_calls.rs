@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use terrace::{BoxError, Cache, EntryOptions, RedisStore};
 
 use crate::{
-    ratio::{Figure, median},
+    ratio::{Figure, Sample, Target},
     redis_server::RedisServer,
 };
 
@@ -73,17 +73,17 @@ async fn store_hit(server: &RedisServer, bare: &Bare) -> Vec<Figure> {
             id: "P2",
             what: "L2 hit, 2 KB, decoded and adopted, p50".into(),
             unit: "us",
-            ours: median(ours),
-            baseline: median(base),
-            target: "<= 1.25 (issue), <= 1.15 (peers)",
+            ours: Sample::median(ours),
+            baseline: Sample::median(base),
+            target: Target::RatioAtMost(1.15),
         },
         Figure {
             id: "P2",
             what: "L2 hits, 64 in flight".into(),
             unit: "k/s",
-            ours: median(ours_rate),
-            baseline: median(base_rate),
-            target: ">= 0.7",
+            ours: Sample::median(ours_rate),
+            baseline: Sample::median(base_rate),
+            target: Target::RatioAtLeast(0.7),
         },
     ]
 }
@@ -112,9 +112,9 @@ async fn miss(server: &RedisServer, bare: &Bare) -> Vec<Figure> {
         id: "P3",
         what: "miss, free load, leased and stored, p50".into(),
         unit: "us",
-        ours: median(ours),
-        baseline: median(base),
-        target: "<= 1.25",
+        ours: Sample::median(ours),
+        baseline: Sample::median(base),
+        target: Target::RatioAtMost(1.25),
     }]
 }
 
@@ -168,7 +168,7 @@ async fn p50(calls: usize, call: impl AsyncFn(usize)) -> f64 {
         call(i).await;
         samples.push(start.elapsed().as_secs_f64() * 1e6);
     }
-    median(samples)
+    Sample::median(samples).value
 }
 
 /// Thousands of calls a second with 64 callers.
