@@ -250,6 +250,10 @@ impl<V: Send + Sync + 'static> Leader<V> {
             Adopted::Dead => return Next::Replace(Some(token)),
             Adopted::Silence => return Next::Unleased,
         };
+        // A store that does not answer as it should vouches for nothing.
+        if !is_proven && self.options.wanted_coherence() == Coherence::Required {
+            return Next::Unleased;
+        }
         let now = core.clock.now();
         let entry = Entry::new(Arc::clone(&record), Source::Store, now).vouched(is_proven);
         match record.freshness(now) {

@@ -104,7 +104,9 @@ pub(crate) async fn find<V: Send + Sync + 'static>(
         return None;
     };
     let now = core.clock.now();
-    let usable = [Freshness::Fresh, Freshness::Revalidate].contains(&record.freshness(now));
+    let vouched = is_proven || core.defaults.wanted_coherence() == Coherence::Available;
+    let usable =
+        vouched && [Freshness::Fresh, Freshness::Revalidate].contains(&record.freshness(now));
     usable.then(|| Entry::new(record, Source::Store, now).vouched(is_proven))
 }
 

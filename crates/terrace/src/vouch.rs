@@ -149,8 +149,12 @@ pub(crate) async fn confirm<V: Send + Sync + 'static>(
     };
     match attested {
         Attested::Alive(as_of) => {
-            count(&core.counters.confirmed);
             let stamp = core.stamp(outset, as_of.min(sent));
+            // A store that does not answer as it should vouches for nothing.
+            if stamp.link_epoch == UNCONFIRMED {
+                return Confirmed::Silence;
+            }
+            count(&core.counters.confirmed);
             write::restamp(core, key, outset.ticket, record, stamp);
             Confirmed::Yes
         }
