@@ -316,3 +316,67 @@ impl Drop for ClosedMark {
         self.end(None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Forgetting: through the public API it takes 65,536 removals.
+
+    use super::*;
+
+    const LINK: u64 = 1;
+
+    fn known(epoch: Epoch) -> Known {
+        Known {
+            epoch,
+            link_epoch: LINK,
+            as_of: Moment::ALWAYS,
+        }
+    }
+
+    fn born_under(tag: &str, epoch: Epoch) -> Epochs {
+        Epochs {
+            clear: Epoch::from_bytes([0; 16]),
+            tags: [(Arc::from(tag), epoch)].into(),
+        }
+    }
+
+    /// Knows the clear epoch, and hears of so many other tags that it forgets.
+    fn forgetful() -> Arc<Tags> {
+        let tags = Arc::new(Tags::default());
+        tags.learn(Mark::Clear, known(Epoch::from_bytes([0; 16])), 0);
+        tags
+    }
+
+    fn overflow(tags: &Tags) {
+        for number in 0..MAX_KNOWN {
+            tags.changed(Mark::Tag(&format!("other:{number}")), || 1);
+        }
+        assert!(tags.table.lock().tags.len() < MAX_KNOWN);
+    }
+
+    #[test]
+    fn a_change_that_was_forgotten_kills_what_was_checked_before_it_and_nothing_else() {
+        let (tags, epochs) = (forgetful(), born_under("t", Epoch::random()));
+        tags.changed(Mark::Tag("t"), || 5);
+        overflow(&tags);
+        assert_eq!(tags.judge(&epochs, 4, LINK), Verdict::Dead);
+        assert_eq!(tags.judge(&epochs, 5, LINK), Verdict::Unsure);
+        assert!(tags.has_changed(Mark::Tag("t"), 4));
+        // Nor is an epoch learnt that was asked for before it.
+        tags.learn(Mark::Tag("t"), known(Epoch::random()), 4);
+        assert_eq!(tags.judge(&epochs, 5, LINK), Verdict::Unsure);
+    }
+
+    #[test]
+    fn a_group_that_is_being_removed_is_not_forgotten() {
+        let (tags, new) = (forgetful(), Epoch::random());
+        let closed = tags.close(Mark::Tag("t"), || 5);
+        overflow(&tags);
+        // Not by somebody who asked the store while it was being removed, either.
+        tags.learn(Mark::Tag("t"), known(Epoch::random()), 9);
+        let epochs = born_under("t", new);
+        assert_eq!(tags.judge(&epochs, 9, LINK), Verdict::Unsure);
+        closed.open_with(known(new));
+        assert_eq!(tags.judge(&epochs, 4, LINK), Verdict::Alive);
+    }
+}
