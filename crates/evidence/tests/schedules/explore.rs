@@ -11,7 +11,7 @@ use std::{
 
 /// Threads are taken off the processor against their will at most so often in a
 /// schedule: nearly all known races need one or two.
-const PREEMPTIONS: usize = 4;
+const PREEMPTIONS: usize = 3;
 /// Steps of one schedule; loom's own bound is for smaller things.
 const MAX_BRANCHES: usize = 20_000;
 

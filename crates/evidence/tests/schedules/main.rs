@@ -2,7 +2,7 @@
 //!
 //! The gate, the table of flights, the proof and the comparison that a hit makes are
 //! compiled from terrace's own sources (`build.rs` says how) with loom's locks and
-//! atomics, and explored exhaustively up to four preemptions, weak orderings
+//! atomics, and explored exhaustively up to three preemptions, weak orderings
 //! included. Then each rule they rest on is switched off, and must be missed.
 //!
 //! Nothing is random here: there is no seed, the same schedules run each time.
