@@ -1,5 +1,6 @@
 //! A store in this process that fails one call in four: not done, done without an
-//! answer, or done late, after the caller was told that it failed.
+//! answer, or done late, after the caller was told that it failed. Now and then the
+//! link blinks, or the store forgets everything.
 
 use std::{
     sync::{Arc, Weak},
@@ -23,6 +24,10 @@ enum Whim {
     Refuse,
     DoAndFail,
     DoLate(u32),
+    /// The link is lost, and back at once: what was told meanwhile was missed.
+    Blink,
+    /// The store loses all that it holds.
+    Forget,
 }
 
 impl Chaotic {
@@ -35,10 +40,12 @@ impl Chaotic {
 
     fn whim(&self) -> Whim {
         let mut random = self.random.lock().unwrap();
-        match random.random_range(0..12) {
-            0 => Whim::Refuse,
-            1 => Whim::DoAndFail,
-            2 => Whim::DoLate(random.random_range(1..200)),
+        match random.random_range(0..240) {
+            0..20 => Whim::Refuse,
+            20..40 => Whim::DoAndFail,
+            40..60 => Whim::DoLate(random.random_range(1..200)),
+            60 => Whim::Blink,
+            61 => Whim::Forget,
             _ => Whim::Obey,
         }
     }
@@ -59,6 +66,16 @@ impl Chaotic {
             match self.whim() {
                 Whim::Obey => call(inner).await,
                 Whim::Refuse => no,
+                Whim::Blink => {
+                    inner.cut();
+                    tokio::task::yield_now().await;
+                    inner.restore();
+                    no
+                }
+                Whim::Forget => {
+                    inner.flush();
+                    call(inner).await
+                }
                 Whim::DoAndFail => call(inner).await.and(no),
                 Whim::DoLate(turns) => {
                     tokio::spawn(async move {

@@ -18,13 +18,22 @@ const ON_ERROR: u64 = 2_000;
 enum Step {
     Set(u8),
     SetBrief(u8),
+    SetTagged(u8),
     Get(u8),
     Peek(u8),
     GetOrLoad(u8),
     GetOrFail(u8),
     Refresh(u8),
     Remove(u8),
+    RemoveTag,
+    RemovePrefix(u8),
+    /// Of the keys, the lower half.
+    RemoveMatching,
     Clear,
+    /// The link is lost and back at once: nothing changed meanwhile.
+    Blink,
+    /// The store loses all that it holds.
+    Flush,
     Advance(u64),
 }
 
@@ -34,6 +43,7 @@ struct Known {
     value: u64,
     born: u64,
     ttl: u64,
+    is_tagged: bool,
 }
 
 impl Known {
@@ -55,13 +65,19 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => key().prop_map(Step::Set),
         1 => key().prop_map(Step::SetBrief),
+        2 => key().prop_map(Step::SetTagged),
         3 => key().prop_map(Step::Get),
         2 => key().prop_map(Step::Peek),
         4 => key().prop_map(Step::GetOrLoad),
         2 => key().prop_map(Step::GetOrFail),
         2 => key().prop_map(Step::Refresh),
         2 => key().prop_map(Step::Remove),
+        1 => Just(Step::RemoveTag),
+        1 => key().prop_map(Step::RemovePrefix),
+        1 => Just(Step::RemoveMatching),
         1 => Just(Step::Clear),
+        1 => Just(Step::Blink),
+        1 => Just(Step::Flush),
         5 => (0..1_200_u64).prop_map(Step::Advance),
     ];
     prop::collection::vec(step, 1..60)
@@ -69,6 +85,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 struct Run {
     cache: Cache<u64>,
+    store: Option<MemoryStore>,
     time: ManualClock,
     now: u64,
     next: u64,
@@ -85,11 +102,13 @@ impl Run {
             .policy(policy)
             .defaults(options)
             .clock(time.clock());
-        let builder = match store {
-            true => builder.store(MemoryStore::with_clock(time.clock())),
-            false => builder,
+        let store = store.then(|| MemoryStore::with_clock(time.clock()));
+        let builder = match &store {
+            Some(store) => builder.store(store.clone()),
+            None => builder,
         };
         Self {
+            store,
             cache: builder.build().unwrap(),
             time,
             now: 0,
@@ -100,7 +119,13 @@ impl Run {
 
     fn learn(&mut self, key: u8, value: u64, ttl: u64) {
         let born = self.now;
-        self.known.insert(key, Known { value, born, ttl });
+        let known = Known {
+            value,
+            born,
+            ttl,
+            is_tagged: false,
+        };
+        self.known.insert(key, known);
     }
 
     /// What a read that loads nothing saw.
@@ -138,6 +163,12 @@ impl Run {
                 cache.set(key.to_string(), brief).await.unwrap();
                 self.learn(key, value, 10);
             }
+            Step::SetTagged(key) => {
+                let tagged = terrace::Loaded::new(value).tag("tag").tag(key.to_string());
+                cache.set(key.to_string(), tagged).await.unwrap();
+                self.learn(key, value, TTL);
+                self.known.get_mut(&key).unwrap().is_tagged = true;
+            }
             Step::Get(key) => {
                 let seen = cache.get(key.to_string()).await.unwrap();
                 self.check(key, seen.map(|seen| (*seen, seen.is_stale(), seen.age())));
@@ -158,13 +189,45 @@ impl Run {
                 cache.remove(key.to_string()).await.unwrap();
                 self.known.remove(&key);
             }
-            Step::Clear => {
-                cache.clear().await.unwrap();
-                self.known.clear();
+            Step::RemoveTag | Step::RemovePrefix(_) | Step::RemoveMatching | Step::Clear => {
+                self.remove_group(step).await;
+            }
+            Step::Blink => {
+                if let Some(store) = &self.store {
+                    store.cut();
+                    store.restore();
+                }
+            }
+            Step::Flush => {
+                if let Some(store) = &self.store {
+                    store.flush();
+                    self.known.clear();
+                }
             }
             Step::Advance(millis) => {
                 self.time.advance(Duration::from_millis(millis));
                 self.now += millis;
+            }
+        }
+    }
+
+    async fn remove_group(&mut self, step: Step) {
+        match step {
+            Step::RemoveTag => {
+                self.cache.remove_tag("tag").await.unwrap();
+                self.known.retain(|_, known| !known.is_tagged);
+            }
+            Step::RemovePrefix(key) => {
+                self.cache.remove_prefix(key.to_string()).await.unwrap();
+                self.known.remove(&key);
+            }
+            Step::RemoveMatching => {
+                self.cache.remove_matching("[01]").await.unwrap();
+                self.known.retain(|key, _| *key > 1);
+            }
+            _ => {
+                self.cache.clear().await.unwrap();
+                self.known.clear();
             }
         }
     }

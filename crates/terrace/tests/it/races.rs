@@ -1,9 +1,9 @@
 //! Nothing removed comes back: seeded rounds of readers, loads and writers that
 //! overlap in random ways.
 //!
-//! The source is a counter. Before a `set` or `remove` the writer raises it; once
-//! the call has returned, the raised number is the floor: a read that begins
-//! later must not see less.
+//! The source is a counter. Before a write (`set`, `remove`, or the removal of a tag,
+//! a prefix, a glob, or everything) the writer raises it; once the call has returned,
+//! the raised number is the floor: a read that begins later must not see less.
 
 use std::{
     sync::{
@@ -14,7 +14,7 @@ use std::{
 };
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use terrace::{BoxError, Cache, Entry, EntryOptions, Error, testing::MemoryStore};
+use terrace::{BoxError, Cache, Entry, EntryOptions, Error, Loaded, testing::MemoryStore};
 use tokio::sync::watch;
 
 use crate::{
@@ -58,11 +58,22 @@ struct Lane {
 }
 
 impl Lane {
-    fn load(self: &Arc<Self>, seed: u64) -> impl Future<Output = Result<u64, BoxError>> + use<> {
+    /// With the lane's tag if the group is to be removed by it.
+    fn tagged(&self, version: u64, others: u32) -> Loaded<u64> {
+        let others = (0..others).map(|number| format!("other {number}"));
+        let loaded = Loaded::new(version).tag(&self.key);
+        others.fold(loaded, |loaded, tag| loaded.tag(tag))
+    }
+
+    fn load(
+        self: &Arc<Self>,
+        seed: u64,
+    ) -> impl Future<Output = Result<Loaded<u64>, BoxError>> + use<> {
         let lane = Arc::clone(self);
         async move {
             let mut random = StdRng::seed_from_u64(seed);
             pause(&mut random).await;
+            let tags = random.random_range(0..3);
             let (version, began) = (lane.source.load(SeqCst), *lane.writing.borrow());
             lane.loading.send_modify(|loads| *loads += 1);
             match random.random_range(0..3) {
@@ -77,7 +88,7 @@ impl Lane {
             if lane.fails && random.random_bool(0.3) {
                 return Err("the source is down".into());
             }
-            Ok(version)
+            Ok(lane.tagged(version, tags))
         }
     }
 
@@ -134,8 +145,16 @@ impl Lane {
         pause(&mut random).await;
         let version = self.source.fetch_add(1, SeqCst) + 1;
         self.writing.send_modify(|writes| *writes += 1);
-        let outcome = match random.random_range(0..4) {
-            0 => self.here.set(&self.key, version).await.map(|_| ()),
+        // What concerns all keys disturbs the other lanes: not too often.
+        let outcome = match random.random_range(0..128) {
+            0..32 => {
+                let value = self.tagged(version, random.random_range(0..3));
+                self.here.set(&self.key, value).await.map(|_| ())
+            }
+            32..56 => self.here.remove_tag(&self.key).await,
+            56 => self.here.clear().await,
+            57 => self.here.remove_prefix(&self.key).await.map(|_| ()),
+            58 => self.here.remove_matching(self.glob()).await.map(|_| ()),
             _ => self.here.remove(&self.key).await,
         };
         if let Err(error) = outcome {
@@ -143,6 +162,11 @@ impl Lane {
             self.sight.failed_writes.fetch_add(1, SeqCst);
         }
         self.floor.send_replace(version);
+    }
+
+    /// Matches the lane's key and those of a few others.
+    fn glob(&self) -> String {
+        self.key.replacen('a', "?", 1) + "*"
     }
 
     async fn round(self: &Arc<Self>, seed: u64) {
@@ -318,6 +342,46 @@ async fn nothing_removed_comes_back_although_one_store_call_in_four_fails() {
         eprintln!("{policy:?}, chaos: {sight:?}");
         assert_overlaps(&sight, ROUNDS);
         assert!(sight.failed_writes.load(SeqCst) > ROUNDS / 20);
+    }
+}
+
+/// Links that are cut, deafened and lose all that they hold, in the midst of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_removed_comes_back_although_links_break_and_the_store_forgets() {
+    const ROUNDS: u64 = 2_000;
+    for policy in POLICIES {
+        let memory = MemoryStore::new();
+        let (store, other) = (memory.sibling(), memory.sibling());
+        let options = ttl(60).load_timeout(seconds(2));
+        let build = |store: &MemoryStore| {
+            let builder = numbers().policy(policy).defaults(options.clone());
+            builder.store(store.clone()).build().unwrap()
+        };
+        let (here, elsewhere) = (build(&store), build(&other));
+        let breaking = tokio::spawn(break_links([store, other]));
+        let sight = run(ROUNDS, &here, Some(&elsewhere)).await;
+        let breaks = breaking.is_finished();
+        breaking.abort();
+        let stats = here.stats();
+        eprintln!("{policy:?}, breaking links: {sight:?} {stats:?}");
+        assert_overlaps(&sight, ROUNDS);
+        assert!(!breaks && stats.gaps > 20, "{stats:?}");
+        assert!(sight.failed_writes.load(SeqCst) > 0);
+    }
+}
+
+/// Until it is aborted.
+async fn break_links(links: [MemoryStore; 2]) {
+    let mut random = StdRng::seed_from_u64(SEED);
+    loop {
+        let link = &links[random.random_range(0..2)];
+        match random.random_range(0..10) {
+            0 | 1 => link.cut(),
+            2 => link.deafen(),
+            3 => link.flush(),
+            _ => link.restore(),
+        }
+        tokio::time::sleep(Duration::from_micros(random.random_range(0..2_000))).await;
     }
 }
 

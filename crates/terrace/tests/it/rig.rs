@@ -10,7 +10,7 @@ use std::{
 };
 
 use redis::{FromRedisValue, ToRedisArgs, aio::MultiplexedConnection};
-use terrace::{BoxError, Builder, Cache, EntryOptions, Policy, RedisStore};
+use terrace::{BoxError, Builder, Cache, EntryOptions, Policy, RedisStore, Source};
 use tokio::sync::watch;
 
 use crate::redis_server::RedisServer;
@@ -144,6 +144,13 @@ pub(crate) fn numbers() -> Builder<u64> {
     builder.max_staleness(seconds(3_600))
 }
 
+/// What a busy machine keeps, and a test can wait for.
+pub(crate) const BOUND: Duration = Duration::from_millis(400);
+
+pub(crate) fn bounded() -> Builder<u64> {
+    numbers().max_staleness(BOUND)
+}
+
 /// A cache over a connection of its own: a process of its own, as far as Redis knows.
 pub(crate) fn process_on(server: &RedisServer) -> Cache<u64> {
     numbers().store(store_on(server)).build().unwrap()
@@ -162,6 +169,33 @@ pub(crate) fn store_on(server: &RedisServer) -> RedisStore {
 pub(crate) async fn healthy(cache: &Cache<u64>) -> Duration {
     let is_healthy = || cache.stats().store.is_some_and(|store| store.healthy);
     eventually("the store is healthy", PATIENCE, is_healthy).await
+}
+
+/// Reads until L1 answers, and vouches for it. Tells how long that took.
+pub(crate) async fn held_and_proven(cache: &Cache<u64>, key: &str) -> Duration {
+    let start = Instant::now();
+    loop {
+        let seen = cache.get(key).await.unwrap();
+        if seen.is_some_and(|seen| seen.proven() && seen.source() == Source::Local) {
+            return start.elapsed();
+        }
+        assert!(start.elapsed() < PATIENCE, "{key:?} is never proven");
+        tokio::time::sleep(millis(1)).await;
+    }
+}
+
+/// Reads, never loads, until the value is this. Tells how long that took.
+pub(crate) async fn reads(cache: &Cache<u64>, key: &str, wanted: Option<u64>) -> Duration {
+    let start = Instant::now();
+    loop {
+        let seen = cache.get(key).await.unwrap();
+        if seen.as_deref().copied() == wanted {
+            return start.elapsed();
+        }
+        let waited = start.elapsed();
+        assert!(waited < PATIENCE, "{seen:?} and not {wanted:?}");
+        tokio::time::sleep(millis(1)).await;
+    }
 }
 
 pub(crate) const NUMBER: &str = "terrace:v:{numbers:k}";

@@ -66,6 +66,8 @@ pub(crate) struct Staged {
     inner: MemoryStore,
     fates: Arc<Mutex<HashMap<Verb, Fate>>>,
     calls: Arc<Mutex<HashMap<Verb, u64>>>,
+    /// The epochs of each attempt to renew some.
+    renewed: Arc<Mutex<Vec<Vec<Epoch>>>>,
     /// The last slot that was asked for, as it prints itself.
     printed: Arc<Mutex<String>>,
 }
@@ -76,8 +78,14 @@ impl Staged {
             inner: inner.sibling(),
             fates: Arc::default(),
             calls: Arc::default(),
+            renewed: Arc::default(),
             printed: Arc::default(),
         }
+    }
+
+    /// The link that it goes over, to be cut, frozen or deafened.
+    pub(crate) fn link(&self) -> &MemoryStore {
+        &self.inner
     }
 
     pub(crate) fn decide(&self, verb: Verb, fate: Fate) {
@@ -100,6 +108,17 @@ impl Staged {
 
     pub(crate) fn calls(&self, verb: Verb) -> u64 {
         self.calls.lock().unwrap().get(&verb).copied().unwrap_or(0)
+    }
+
+    /// How many calls were made, heartbeats not counted.
+    pub(crate) fn all_calls(&self) -> u64 {
+        let calls = self.calls.lock().unwrap();
+        let counted = calls.iter().filter(|(verb, _)| **verb != Verb::Heartbeat);
+        counted.map(|(_, count)| *count).sum()
+    }
+
+    pub(crate) fn renewed(&self) -> Vec<Vec<Epoch>> {
+        self.renewed.lock().unwrap().clone()
     }
 
     pub(crate) fn printed(&self) -> String {
@@ -210,6 +229,8 @@ impl Store for Staged {
     }
 
     fn renew<'a>(&'a self, cache: &'a str, epochs: &'a [(Mark<'a>, Epoch)]) -> StoreFuture<'a, ()> {
+        let drawn = epochs.iter().map(|(_, epoch)| *epoch).collect();
+        self.renewed.lock().unwrap().push(drawn);
         self.stage(Verb::Renew, move || self.inner.renew(cache, epochs))
     }
 

@@ -1,0 +1,205 @@
+//! Removals of groups that fail: nothing of the group is served here until they are
+//! settled, and then it is gone everywhere.
+
+use terrace::{BoxError, Error, Loaded, RedisStore, Source};
+
+use crate::{
+    groups::{Group, tagged},
+    pending::{Set, set},
+    proxy::{Flow, Proxy},
+    redis_server::RedisServer,
+    rig::{
+        Origin, PATIENCE, eventually, healthy, held_and_proven, numbers, patient_process_on, reads,
+    },
+    staged::{Fate, Verb},
+};
+
+impl Group {
+    /// The call of the store that may fail.
+    fn verbs(self) -> &'static [Verb] {
+        match self {
+            Self::Tag | Self::Everything => &[Verb::Renew],
+            // First the walk, then the clock of tags.
+            Self::Prefix | Self::Glob => &[Verb::RemoveMatching, Verb::Renew],
+        }
+    }
+}
+
+fn fates() -> [Fate; 4] {
+    [
+        Fate::Refused,
+        Fate::Unreachable,
+        Fate::Unanswered,
+        Fate::Panics,
+    ]
+}
+
+async fn fails(it: &Set, group: Group) {
+    let error: Error = group.remove_from(&it.here).await.unwrap_err();
+    assert!(error.is_store(), "{group:?}: {error}");
+    assert_eq!(it.here.stats().pending, 1, "{group:?}");
+    assert_eq!(it.here.stats().group_removals, 0);
+}
+
+#[tokio::test]
+async fn members_of_a_group_whose_removal_failed_are_not_served_here_until_it_is_settled() {
+    for group in Group::ALL {
+        for (verb, fate) in group
+            .verbs()
+            .iter()
+            .flat_map(|verb| fates().map(|fate| (*verb, fate)))
+        {
+            let it = set();
+            for key in ["odd:1", "odd:3"] {
+                let value = Loaded::new(1).tag("odd");
+                it.here.set(key, value).await.unwrap();
+            }
+            it.here.set("even:2", 1).await.unwrap();
+            held_and_proven(&it.here, "odd:1").await;
+            it.stage.decide(verb, fate.clone());
+            fails(&it, group).await;
+            for key in ["odd:1", "odd:3"] {
+                assert!(it.here.peek(key).is_none(), "{group:?} {fate:?}: L1");
+                let seen = it.here.get(key).await.unwrap();
+                assert!(seen.is_none(), "{group:?} {fate:?}: L2");
+            }
+            let origin = Origin::at(2);
+            let load = || tagged(origin.load());
+            let seen = it.here.get_or_load("odd:1", load).await.unwrap();
+            assert_eq!((*seen, seen.source()), (2, Source::Loader));
+            let other = it.here.get("even:2").await.unwrap().map(|seen| *seen);
+            let kept = (group != Group::Everything).then_some(1);
+            assert_eq!(other, kept, "{group:?} {fate:?}");
+
+            it.stage.relent_everything();
+            it.settled().await;
+            for key in ["odd:1", "odd:3"] {
+                let seen = it.elsewhere.get(key).await.unwrap();
+                assert_ne!(seen.as_deref(), Some(&1), "{group:?} {fate:?}: elsewhere");
+            }
+            reads(&it.elsewhere, "even:2", kept).await;
+            it.here
+                .set("odd:1", Loaded::new(3).tag("odd"))
+                .await
+                .unwrap();
+            reads(&it.elsewhere, "odd:1", Some(3)).await;
+        }
+    }
+}
+
+/// What another process stores meanwhile under the old epoch is not trusted either.
+#[tokio::test]
+async fn what_another_process_stores_before_a_removal_is_settled_is_not_served_here() {
+    for group in Group::ALL {
+        let it = set();
+        it.stage.decide(group.verbs()[0], Fate::Refused);
+        it.here
+            .set("odd:1", Loaded::new(1).tag("odd"))
+            .await
+            .unwrap();
+        fails(&it, group).await;
+        let value = Loaded::new(66).tag("odd");
+        it.elsewhere.set("odd:1", value).await.unwrap();
+        assert!(it.here.get("odd:1").await.unwrap().is_none(), "{group:?}");
+        let load = || tagged(async { Ok::<_, BoxError>(2) });
+        let seen = it.here.get_or_load("odd:1", load).await.unwrap();
+        assert_eq!(*seen, 2, "{group:?}");
+        it.stage.relent_everything();
+        it.settled().await;
+    }
+}
+
+#[tokio::test]
+async fn a_later_removal_that_succeeds_settles_an_earlier_one() {
+    for group in Group::ALL {
+        for clears in [false, true] {
+            let it = set();
+            it.stage.decide(group.verbs()[0], Fate::Refused);
+            fails(&it, group).await;
+            it.stage.relent_everything();
+            match clears {
+                // Everything settles whatever was pending.
+                true => it.here.clear().await.unwrap(),
+                false => group.remove_from(&it.here).await.unwrap(),
+            }
+            assert_eq!(it.here.stats().pending, 0, "{group:?} {clears}");
+        }
+    }
+}
+
+/// Protocol C11: an epoch that was sent twice could bring back what was removed between.
+#[tokio::test]
+async fn no_attempt_to_remove_a_group_sends_an_epoch_that_was_sent_before() {
+    for group in [Group::Tag, Group::Everything] {
+        let it = set();
+        it.stage.decide(Verb::Renew, Fate::Unanswered);
+        for attempt in 1..4 {
+            assert!(group.remove_from(&it.here).await.unwrap_err().is_store());
+            // The recovery may have tried as well.
+            assert!(it.stage.renewed().len() >= attempt);
+        }
+        it.stage.relent_everything();
+        it.settled().await;
+        let sent: Vec<_> = it.stage.renewed().concat();
+        assert!(sent.len() >= 4, "{sent:?}");
+        for (index, epoch) in sent.iter().enumerate() {
+            assert!(!sent[..index].contains(epoch), "{group:?}: {sent:?}");
+        }
+    }
+}
+
+/// The lost answer was "done"; another process stored a member since.
+#[tokio::test]
+async fn a_removal_that_is_settled_late_takes_newer_members_along_and_revives_none() {
+    let it = set();
+    it.here.set("k", Loaded::new(1).tag("odd")).await.unwrap();
+    it.stage.decide(Verb::Renew, Fate::Unanswered);
+    fails(&it, Group::Tag).await;
+    it.elsewhere
+        .set("k", Loaded::new(2).tag("odd"))
+        .await
+        .unwrap();
+    it.elsewhere.remove_tag("odd").await.unwrap();
+    assert!(it.elsewhere.get("k").await.unwrap().is_none());
+    it.stage.relent_everything();
+    it.settled().await;
+    for cache in [&it.here, &it.elsewhere] {
+        assert!(cache.get("k").await.unwrap().is_none());
+    }
+}
+
+/// The bytes of a removal wait in the network, and arrive after newer writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_whose_bytes_arrive_late_revives_nothing() {
+    for group in Group::ALL {
+        let server = RedisServer::start();
+        let proxy = Proxy::before(&server).await;
+        let store = RedisStore::connect(&proxy.url()).unwrap();
+        let here = numbers().store(store).build().unwrap();
+        let elsewhere = patient_process_on(&server);
+        healthy(&here).await;
+        here.set("odd:1", Loaded::new(1).tag("odd")).await.unwrap();
+        reads(&elsewhere, "odd:1", Some(1)).await;
+
+        proxy.to_server(Flow::Hold);
+        let error = group.remove_from(&here).await.unwrap_err();
+        assert!(error.is_timeout(), "{group:?}: {error}");
+        assert!(here.peek("odd:1").is_none() && here.stats().pending == 1);
+        assert!(here.get("odd:1").await.unwrap().is_none());
+        // The other one knows nothing of it yet.
+        assert_eq!(elsewhere.get("odd:1").await.unwrap().as_deref(), Some(&1));
+        group.remove_from(&elsewhere).await.unwrap();
+        proxy.to_server(Flow::Pass);
+
+        let settled = || here.stats().pending == 0;
+        eventually("it is settled", PATIENCE, settled).await;
+        for cache in [&here, &elsewhere] {
+            reads(cache, "odd:1", None).await;
+        }
+        elsewhere
+            .set("odd:1", Loaded::new(2).tag("odd"))
+            .await
+            .unwrap();
+        reads(&here, "odd:1", Some(2)).await;
+    }
+}
