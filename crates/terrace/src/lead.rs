@@ -32,7 +32,7 @@ use crate::{
     options::{Coherence, EntryOptions, Loaded},
     remote::{Found, Leased, Remote},
     stats::count,
-    tag::{Mark, check_tags},
+    tag::check_tags,
     tags::Before,
     trail::Trail,
     vouch::{self, Adopted, Confirmed},
@@ -384,13 +384,11 @@ impl<V: Send + Sync + 'static> Leader<V> {
 
     /// Waits until everything has been removed, if the load is to be stored at all.
     async fn cleared(&self, right: &Right<V>) {
-        let Right::Leased(_, before) = right else {
-            return std::future::pending().await;
-        };
-        let mut ticket = self.outset.ticket;
-        while !self.core.tags.has_changed(Mark::Clear, before.wide) {
-            self.core.gate.dead(&self.key, ticket).await;
-            ticket = self.core.gate.ticket(&self.key);
+        match (right, &self.core.remote) {
+            (Right::Leased(_, before), Some(remote)) => {
+                vouch::cleared(&self.core, remote, &self.key, before).await;
+            }
+            _ => std::future::pending().await,
         }
     }
 
@@ -468,11 +466,12 @@ impl<V: Send + Sync + 'static> Leader<V> {
         let (record, source) = self.fallback.as_ref()?;
         let (core, now) = (&self.core, self.core.clock.now());
         let alive = core.gate.is_alive(&self.key, self.outset.ticket);
-        if record.freshness(now) == Freshness::Expired || !(alive || self.is_in_l1(record)) {
+        if record.freshness(now) == Freshness::Expired {
             return None;
         }
+        let is_held = alive || self.is_in_l1(record);
         let wanted = self.options.wanted_coherence();
-        let is_proven = vouch::serve(core, (&self.key, record), wanted).await?;
+        let is_proven = vouch::serve(core, (&self.key, record), is_held, wanted).await?;
         let entry = Entry::new(Arc::clone(record), *source, core.clock.now());
         Some(entry.vouched(is_proven))
     }

@@ -114,6 +114,29 @@ pub(crate) async fn before_load<V: Send + Sync + 'static>(
     })
 }
 
+/// Waits until everything has been removed since a load began. News of the epoch
+/// alone does not say so: it may have been written for the first time, or have been
+/// lost and replaced, which the load's own reading tells from a removal.
+pub(crate) async fn cleared<V: Send + Sync + 'static>(
+    core: &Core<V>,
+    remote: &Remote<V>,
+    key: &Arc<str>,
+    before: &Before,
+) {
+    let mut seen = before.wide;
+    loop {
+        let outset = core.set_out(key);
+        if core.tags.has_changed(Mark::Clear, seen) {
+            seen = outset.ticket.wide();
+            let current = ask(core, remote, &[Mark::Clear], outset, remote.patience()).await;
+            if current.is_ok_and(|(epochs, _)| epochs[0] != before.clear) {
+                return;
+            }
+        }
+        core.gate.dead(key, outset.ticket).await;
+    }
+}
+
 /// Reads epochs in this order, and learns them. Tells when they were asked for.
 async fn ask<V: Send + Sync + 'static>(
     core: &Core<V>,
@@ -202,23 +225,40 @@ pub(crate) async fn adopt<V: Send + Sync + 'static>(
 }
 
 /// Whether a record that was found before may be served after all, L2 being asked if
-/// need be; and then whether it is proven.
+/// need be; and then whether it is proven. If it is not held any more, something was
+/// voided since: whether it was this, L2 alone knows.
 pub(crate) async fn serve<V: Send + Sync + 'static>(
     core: &Core<V>,
     (key, record): (&Arc<str>, &Arc<Record<V>>),
+    is_held: bool,
     wanted: Coherence,
 ) -> Option<bool> {
     match core.service(record, core.clock.now(), wanted) {
-        Service::AsProven => return Some(true),
-        Service::AsLoaded | Service::AsUnproven => return Some(false),
         Service::Never => return None,
-        Service::AfterAsking => {}
+        Service::AsProven if is_held => return Some(true),
+        Service::AsLoaded | Service::AsUnproven if is_held => return Some(false),
+        _ => {}
     }
-    let remote = core.remote.as_ref()?;
-    let outset = core.set_out(key);
-    match confirm(core, remote, (key, record), outset, remote.patience()).await {
+    let available = is_held && wanted == Coherence::Available;
+    match confirm_now(core, (key, record)).await {
         Confirmed::Yes => Some(true),
         Confirmed::No => None,
-        Confirmed::Silence => (wanted == Coherence::Available).then_some(false),
+        Confirmed::Silence => available.then_some(false),
     }
+}
+
+/// [`confirm`], as a question of its own. L2 is not believed where a write of the key
+/// is pending.
+async fn confirm_now<V: Send + Sync + 'static>(
+    core: &Core<V>,
+    (key, record): (&Arc<str>, &Arc<Record<V>>),
+) -> Confirmed {
+    let Some(remote) = &core.remote else {
+        return Confirmed::No;
+    };
+    let outset = core.set_out(key);
+    if core.pending.has(key) {
+        return Confirmed::No;
+    }
+    confirm(core, remote, (key, record), outset, remote.patience()).await
 }

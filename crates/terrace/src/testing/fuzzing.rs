@@ -163,9 +163,13 @@ fn seal_and_open(mut feed: Feed<'_>) {
 /// A name in Redis is read as what it was made from, and has one meaning.
 pub fn keys(bytes: &[u8]) {
     read_any(bytes);
-    let mut feed = Feed(bytes);
+    make_and_read(Feed(bytes), |feed| feed.text(MAX_KEY_BYTES));
+    make_and_read(Feed(bytes), |feed| feed.letters("ab:{}*?[]\\^"));
+}
+
+fn make_and_read(mut feed: Feed<'_>, text: impl Fn(&mut Feed<'_>) -> String) {
     let (namespace, cache) = (feed.name(), feed.name());
-    let (text, keys) = (feed.text(MAX_KEY_BYTES), Keys::new(&namespace));
+    let (text, keys) = (text(&mut feed), Keys::new(&namespace));
     let slot = Slot::new(&cache, &text);
     assert_eq!((slot.cache(), slot.key()), (&*cache, &*text));
 
@@ -227,16 +231,24 @@ fn read_any(bytes: &[u8]) {
 /// Any glob is refused or matches what it should.
 pub fn pattern(bytes: &[u8]) {
     let mut feed = Feed(bytes);
-    let (glob, key) = (feed.text(MAX_GLOB_BYTES), feed.text(MAX_KEY_BYTES));
-    let prefix = Pattern::prefix(&glob).expect("of 1 to 128 bytes");
-    assert_eq!(prefix.matches(&key), key.starts_with(&*glob));
-    let Ok(pattern) = Pattern::glob(&glob) else {
+    match_both_ways(&feed.text(MAX_GLOB_BYTES), &feed.text(MAX_KEY_BYTES));
+    // Of few letters, so that they match now and then.
+    let mut feed = Feed(bytes);
+    match_both_ways(&feed.letters("aab\u{20ac}**?"), &feed.letters("ab\u{20ac}"));
+    let mut feed = Feed(bytes);
+    match_both_ways(&feed.letters("ab*?[]^-\\"), &feed.letters("ab-]"));
+}
+
+fn match_both_ways(glob: &str, key: &str) {
+    let prefix = Pattern::prefix(glob).expect("of 1 to 128 bytes");
+    assert_eq!(prefix.matches(key), key.starts_with(glob));
+    let Ok(pattern) = Pattern::glob(glob) else {
         return;
     };
-    let is_match = pattern.matches(&key);
+    let is_match = pattern.matches(key);
     assert!(!is_match || key.starts_with(&pattern.literal_prefix()));
     if !glob.contains(['[', '\\']) {
-        assert_eq!(is_match, matches_plainly(&glob, &key), "{glob:?} {key:?}");
+        assert_eq!(is_match, matches_plainly(glob, key), "{glob:?} {key:?}");
     }
 }
 
@@ -288,6 +300,14 @@ impl Feed<'_> {
         const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789_-";
         let length = 1 + usize::from(self.byte()) % 32;
         let letter = |_| char::from(LETTERS[usize::from(self.byte()) % LETTERS.len()]);
+        (0..length).map(letter).collect()
+    }
+
+    /// One to twelve of these letters.
+    fn letters(&mut self, of: &str) -> String {
+        let of: Vec<char> = of.chars().collect();
+        let length = 1 + self.byte() % 12;
+        let letter = |_| of[usize::from(self.byte()) % of.len()];
         (0..length).map(letter).collect()
     }
 
