@@ -99,7 +99,9 @@ impl Ours {
     async fn connect(server: &RedisServer, there: &Handle) -> Self {
         let cache = || {
             let store = RedisStore::connect(&server.url()).expect("a valid URL");
-            let builder = Cache::builder("news").store(store);
+            let builder = Cache::builder("news")
+                .store(store)
+                .store_timeout(LOST_AFTER);
             builder.build().expect("valid settings")
         };
         let writer = cache();
