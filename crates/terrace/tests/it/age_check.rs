@@ -120,6 +120,7 @@ async fn deafness_is_noticed_about_as_fast_as_the_bound() {
     proxy.to_client(Flow::DropPushes);
     let took = eventually("it is noticed", PATIENCE, || !hears(&here)).await;
     eprintln!("deaf: noticed after {took:?}, the bound is {BOUND:?}");
+    assert!(took <= 2 * BOUND, "{took:?}");
 }
 
 /// The fall-back costs a fraction of the value: the header is read, not the whole.

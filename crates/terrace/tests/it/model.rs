@@ -192,22 +192,22 @@ impl Run {
             Step::RemoveTag | Step::RemovePrefix(_) | Step::RemoveMatching | Step::Clear => {
                 self.remove_group(step).await;
             }
-            Step::Blink => {
-                if let Some(store) = &self.store {
-                    store.cut();
-                    store.restore();
-                }
-            }
-            Step::Flush => {
-                if let Some(store) = &self.store {
-                    store.flush();
-                    self.known.clear();
-                }
-            }
+            Step::Blink | Step::Flush => self.lose(step),
             Step::Advance(millis) => {
                 self.time.advance(Duration::from_millis(millis));
                 self.now += millis;
             }
+        }
+    }
+
+    fn lose(&mut self, step: Step) {
+        let Some(store) = &self.store else { return };
+        if let Step::Flush = step {
+            store.flush();
+            self.known.clear();
+        } else {
+            store.cut();
+            store.restore();
         }
     }
 

@@ -62,7 +62,7 @@ impl Lane {
     fn tagged(&self, version: u64, others: u32) -> Loaded<u64> {
         let others = (0..others).map(|number| format!("other {number}"));
         let loaded = Loaded::new(version).tag(&self.key);
-        others.fold(loaded, |loaded, tag| loaded.tag(tag))
+        others.fold(loaded, Loaded::tag)
     }
 
     fn load(
