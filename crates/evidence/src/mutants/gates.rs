@@ -95,4 +95,57 @@ pub(super) const MUTANTS: &[CodeMutant] = &[
             "pending::a_key_whose_write_failed_is_not_read_from_the_store_until_it_is_settled",
         ],
     },
+    CodeMutant {
+        name: "PendingWaiterReadsTheStore",
+        rule: "C10",
+        file: "lead.rs",
+        old: "                    if core.pending.has(&self.key) {
+                        return Some(Right::Nothing);
+                    }",
+        new: "",
+        caught_by: &[
+            "rules::who_waits_for_a_lease_does_without_the_store_once_a_remove_has_failed",
+        ],
+    },
+    CodeMutant {
+        name: "SettlesForeignListing",
+        rule: "(listing)",
+        file: "pending.rs",
+        old: "if items.get(item) == Some(&listing.0) {",
+        new: "if items.get(item) <= Some(&u64::MAX.max(listing.0)) {",
+        caught_by: &["rules::a_removal_settles_nothing_that_was_listed_after_it_began"],
+    },
+    CodeMutant {
+        name: "SetInOneTrip",
+        rule: "C2",
+        file: "write.rs",
+        old: "    let force = remote.force(&order.key, order.record.token(), core.set_hold);
+    let (current, replaces) = try_join(epochs, force).await?;
+    if let Some(outset)",
+        new: "    let force = remote.force(&order.key, order.record.token(), core.set_hold);
+    let current = epochs.await?;
+    let one_trip = Epochs {
+        clear: current[0],
+        tags: tags.iter().cloned().zip(current[1..].iter().copied()).collect(),
+    };
+    let bytes = order.wrap(remote, body, &one_trip);
+    if tags.is_empty() {
+        order.record.born_under(Arc::new(one_trip));
+        let fill = remote.fill(&order.key, order.fill(bytes, None));
+        return try_join(force, fill).await.map(|(_, outcome)| outcome);
+    }
+    let replaces = force.await?;
+    if let Some(outset)",
+        caught_by: &["rules::the_fill_of_a_set_waits_for_the_answer_to_its_force"],
+    },
+    CodeMutant {
+        name: "CloseDoesNotVoid",
+        rule: "C14",
+        file: "gate.rs",
+        old: "        let taken = self.turn(index, &mut stripe, Some(key));
+        // The wide",
+        new: "        let taken = self.turn(index, &mut stripe, None);
+        // The wide",
+        caught_by: &["rules::nothing_is_served_from_l1_while_its_removal_is_under_way"],
+    },
 ];

@@ -1,8 +1,11 @@
 //! Rules switched off one by one, to see that something notices.
 //!
-//! In the model each rule is a switch. In the code it is a place that is changed in
-//! a copy of the sources; then one of the fast tests that are named for it must fail.
+//! In the model each rule is a switch. What threads meet in is changed as it is
+//! compiled for loom, and some schedule must break a promise. Anything else is
+//! changed in a copy of the sources, and one of the fast tests that are named for it
+//! must fail.
 
+mod explored;
 mod code;
 mod workbench;
 
@@ -24,7 +27,7 @@ use crate::model::{self, Fate, MutantReport};
 pub struct Selection {
     /// These alone; all if there are none.
     pub names: Vec<String>,
-    /// Whether the code is left alone: the model takes seconds, the code minutes.
+    /// Whether all else is left alone: the model takes seconds, the code minutes.
     pub model_alone: bool,
 }
 
@@ -48,6 +51,21 @@ impl Ledger {
     /// Whether there are any, and each met the fate that it should.
     pub fn holds(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(|row| row.is_due)
+    }
+
+    fn take_explored(&mut self, missed: &[&str], selection: &Selection) {
+        for mutant in explored::MUTANTS {
+            let is_due = !missed.contains(&mutant.name);
+            if selection.has(mutant.name) {
+                self.rows.push(Row {
+                    rule: mutant.file,
+                    mutant: mutant.name.to_owned(),
+                    place: "loom",
+                    verdict: if is_due { mutant.found_by } else { "MISSED" }.to_owned(),
+                    is_due,
+                });
+            }
+        }
     }
 
     fn take_model(&mut self, report: &MutantReport, selection: &Selection) {
@@ -77,7 +95,7 @@ impl Selection {
     }
 }
 
-/// Tries the model's mutants, then those of the code below `root`. Progress goes to
+/// Tries the model's mutants, loom's, then those of the code below `root`. Progress goes to
 /// the standard error output.
 ///
 /// # Errors
@@ -88,14 +106,21 @@ pub async fn run(root: &Path, selection: Selection) -> Result<Ledger, BoxError> 
     let mut ledger = Ledger::default();
     let start = Instant::now();
     let report = tokio::task::spawn_blocking(model::mutants).await?;
-    ledger.take_model(&report, &selection);
-    ledger.spent.push(("model", start.elapsed().as_secs()));
-    let chosen: Vec<&CodeMutant> = code::all()
-        .filter(|mutant| !selection.model_alone && selection.has(mutant.name))
-        .collect();
     if let Some(unknown) = selection.names.iter().find(|name| !is_known(name, &report)) {
         return Err(format!("no mutant is called {unknown:?}").into());
     }
+    ledger.take_model(&report, &selection);
+    ledger.spent.push(("model", start.elapsed().as_secs()));
+    let mut of_loom = explored::MUTANTS.iter().map(|mutant| mutant.name);
+    if !selection.model_alone && of_loom.any(|name| selection.has(name)) {
+        let start = Instant::now();
+        let missed = explored::missed(root).await?;
+        ledger.take_explored(&missed, &selection);
+        ledger.spent.push(("loom", start.elapsed().as_secs()));
+    }
+    let chosen: Vec<&CodeMutant> = code::all()
+        .filter(|mutant| !selection.model_alone && selection.has(mutant.name))
+        .collect();
     if chosen.is_empty() {
         return Ok(ledger);
     }
@@ -118,6 +143,7 @@ pub async fn run(root: &Path, selection: Selection) -> Result<Ledger, BoxError> 
 
 fn is_known(name: &str, report: &MutantReport) -> bool {
     code::all().any(|mutant| mutant.name == name)
+        || explored::MUTANTS.iter().any(|mutant| mutant.name == name)
         || report.rows.iter().any(|row| row.mutant == name)
 }
 

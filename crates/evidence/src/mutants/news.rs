@@ -2,4 +2,167 @@
 
 use super::code::CodeMutant;
 
-pub(super) const MUTANTS: &[CodeMutant] = &[];
+pub(super) const MUTANTS: &[CodeMutant] = &[
+    CodeMutant {
+        name: "KeyPushIgnored",
+        rule: "idea 5",
+        file: "listen.rs",
+        old: "Changed::Key(key) => write::void(&core, key),",
+        new: "Changed::Key(_) => {}",
+        caught_by: &["rules::what_another_process_changes_is_neither_kept_nor_let_in"],
+    },
+    CodeMutant {
+        name: "PushVoidsAndBumpsNot",
+        rule: "C16",
+        file: "gate.rs",
+        old: "let taken = self.turn(index, &mut self.stripes[index].lock(), Some(key));",
+        new: "let taken = {
+            let _stripe = self.stripes[index].lock();
+            self.guarded.take(key)
+        };",
+        caught_by: &["rules::what_another_process_changes_is_neither_kept_nor_let_in"],
+    },
+    CodeMutant {
+        name: "NullIgnored",
+        rule: "C7",
+        file: "store/redis/news.rs",
+        old: "[Value::Nil] => self.gap(Gap::Over),",
+        new: "[Value::Nil] => {}",
+        caught_by: &["fences::a_flush_is_heard"],
+    },
+    CodeMutant {
+        name: "OddNewsIgnored",
+        rule: "PUSH",
+        file: "store/redis/news.rs",
+        old: "            _ => return Err(Garbled),
+        }
+        Ok(())",
+        new: "            _ => {}
+        }
+        Ok(())",
+        caught_by: &["heartbeats::news_that_cannot_be_understood_is_a_gap"],
+    },
+    CodeMutant {
+        name: "TwoCachesOnOneLink",
+        rule: "C12",
+        file: "listen.rs",
+        old: "    if !remote.listen(Arc::downgrade(&ear)) {",
+        new: "    if !remote.listen(Arc::downgrade(&ear)) && false {",
+        caught_by: &["rules::a_second_cache_of_one_name_on_one_link_is_refused"],
+    },
+    CodeMutant {
+        name: "SecondEarTaken",
+        rule: "C12",
+        file: "store/redis/news.rs",
+        old: "            return false;
+        }
+        let ear",
+        new: "        }
+        let ear",
+        caught_by: &["rules::a_second_cache_of_one_name_on_one_link_is_refused"],
+    },
+    CodeMutant {
+        name: "RoleNotCompared",
+        rule: "C13",
+        file: "store/redis/vitals.rs",
+        old: "(hello.id, hello.is_primary) == (identity.id, identity.is_primary)",
+        new: "hello.id == identity.id",
+        caught_by: &["heartbeats::a_primary_that_is_demoted_proves_nothing"],
+    },
+    CodeMutant {
+        name: "IdNotCompared",
+        rule: "C13",
+        file: "store/redis/vitals.rs",
+        old: "(hello.id, hello.is_primary) == (identity.id, identity.is_primary)",
+        new: "hello.is_primary == identity.is_primary",
+        caught_by: &["heartbeats::a_connection_that_leads_to_another_server_proves_nothing"],
+    },
+    CodeMutant {
+        name: "FlagsNotCompared",
+        rule: "C13",
+        file: "store/redis/vitals.rs",
+        old: "} else if is_tracking(&replies[1]) {",
+        new: "} else if is_tracking(&replies[1]) || true {",
+        caught_by: &["heartbeats::a_connection_that_does_not_track_as_it_should_proves_nothing"],
+    },
+    CodeMutant {
+        name: "HeartbeatLeavesEpochsCold",
+        rule: "C19",
+        file: "store/redis/vitals.rs",
+        old: r#"    for key in keys {
+        commands.cmd("GET")"#,
+        new: r#"    for key in keys.iter().skip(2) {
+        commands.cmd("GET")"#,
+        caught_by: &["fences::heartbeats_keep_the_epochs_of_everything_warm"],
+    },
+    CodeMutant {
+        name: "ProofByArrival",
+        rule: "C14",
+        file: "listen.rs",
+        old: "core.proof.grant(link_epoch, sent)",
+        new: "core.proof.grant(link_epoch, core.clock.now().max(sent))",
+        caught_by: &["rules::a_proof_counts_from_the_sending_of_its_heartbeat_and_runs_out"],
+    },
+    CodeMutant {
+        name: "ProofNeverRunsOut",
+        rule: "C14",
+        file: "proof.rs",
+        old: "        now < until && self",
+        new: "        (now < until || until > Moment::NEVER) && self",
+        caught_by: &["rules::a_proof_counts_from_the_sending_of_its_heartbeat_and_runs_out"],
+    },
+    CodeMutant {
+        name: "GapKeepsTheLinkEpoch",
+        rule: "C7",
+        file: "proof.rs",
+        old: "        self.link_epoch.fetch_add(1, Release);",
+        new: "",
+        caught_by: &["gaps::what_others_changed_behind_a_cut_link_is_found_out_when_it_is_whole"],
+    },
+    CodeMutant {
+        name: "GapKeepsTickets",
+        rule: "C7",
+        file: "listen.rs",
+        old: "    core.gate.turn_wide();
+    core.urgent",
+        new: "    core.urgent",
+        caught_by: &[
+            "gaps::what_is_in_flight_over_a_gap_is_not_proven_afterwards",
+            "gaps::who_comes_after_a_gap_does_not_join_a_load_from_before_it",
+        ],
+    },
+    CodeMutant {
+        name: "NobodyLooksAgain",
+        rule: "LOOK AGAIN",
+        file: "core.rs",
+        old: "Coherence::Available if !self.proof.is_answering() => Service::AsUnproven,",
+        new: "Coherence::Available => Service::AsUnproven,",
+        caught_by: &["gaps::what_others_changed_behind_a_cut_link_is_found_out_when_it_is_whole"],
+    },
+    CodeMutant {
+        name: "RequiredIsServedUnproven",
+        rule: "Required",
+        file: "core.rs",
+        old: "Coherence::Available if !self.proof.is_answering() => Service::AsUnproven,",
+        new: "_ if !self.proof.is_answering() => Service::AsUnproven,",
+        caught_by: &["gaps::over_a_half_open_link_nothing_is_proven_beyond_the_bound_and_it_heals"],
+    },
+    CodeMutant {
+        name: "DeafCountsAsHearing",
+        rule: "age check",
+        file: "listen.rs",
+        old: "Hearing::Deaf => beats.is_deaf = true,",
+        new: "Hearing::Deaf => core.proof.grant(link_epoch, sent),",
+        caught_by: &["gaps::behind_a_deaf_link_what_is_older_than_the_bound_is_looked_at_again"],
+    },
+    CodeMutant {
+        name: "UnheardCanaryCountsAsHeard",
+        rule: "age check",
+        file: "store/redis/vitals.rs",
+        old: "Sung::Yes => Heartbeat::new(Hearing::Deaf),",
+        new: "Sung::Yes => Heartbeat::new(Hearing::Complete),",
+        caught_by: &[
+            "age_check::pushes_that_vanish_are_found_out_and_what_is_held_is_looked_at_again",
+        ],
+    },
+];

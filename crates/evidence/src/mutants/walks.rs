@@ -25,8 +25,8 @@ pub(super) const MUTANTS: &[CodeMutant] = &[
         name: "StaleCopyOutlivesVoid",
         rule: "C21",
         file: "lead.rs",
-        old: "record.freshness(now) == Freshness::Expired || !(alive || self.is_in_l1(record))",
-        new: "record.freshness(now) == Freshness::Expired || (alive && false)",
+        old: "let is_held = alive || self.is_in_l1(record);",
+        new: "let is_held = alive || true;",
         caught_by: &["windows::what_is_removed_during_a_failing_load_does_not_stand_in_for_it"],
     },
     CodeMutant {
@@ -47,5 +47,75 @@ pub(super) const MUTANTS: &[CodeMutant] = &[
                 .arg(self.keys.lease(slot));",
         new: "                .arg(self.keys.value(slot));",
         caught_by: &["two_processes::a_fill_whose_lease_another_process_removed_does_not_land"],
+    },
+    CodeMutant {
+        name: "LeaseForgetsToWatch",
+        rule: "C5",
+        file: "store/redis/script.rs",
+        old: "redis.call('EXISTS', KEYS[2])
+return {2",
+        new: "return {2",
+        caught_by: &["fences::what_was_filled_and_what_was_leased_stay_registered"],
+    },
+    CodeMutant {
+        name: "LeasePushIgnored",
+        rule: "C5",
+        file: "store/redis/keys.rs",
+        old: r#"("v" | "l", Some(key)) => Meaning::Slot(key),"#,
+        new: r#"("v", Some(key)) => Meaning::Slot(key),"#,
+        caught_by: &["fences::what_was_filled_and_what_was_leased_stay_registered"],
+    },
+    CodeMutant {
+        name: "FillForgetsToWatch",
+        rule: "C6",
+        file: "store/redis/script.rs",
+        old: "  redis.call('EXISTS', KEYS[1])
+  return 1",
+        new: "  return 1",
+        caught_by: &["fences::what_was_filled_and_what_was_leased_stay_registered"],
+    },
+    CodeMutant {
+        name: "LeaseShorterThanTheLoad",
+        rule: "hold",
+        file: "options.rs",
+        old: "self.load_timeout + LEASE_MARGIN",
+        new: "self.load_timeout - LEASE_MARGIN",
+        caught_by: &["rules::the_lease_of_a_load_lasts_as_long_as_the_load_may"],
+    },
+    CodeMutant {
+        name: "BareLoadIsProven",
+        rule: "C22",
+        file: "core.rs",
+        old: "            Some(_) => UNCONFIRMED,
+        };
+        Stamp",
+        new: "            Some(_) => self.proof.link_epoch(),
+        };
+        Stamp",
+        caught_by: &["rules::what_was_loaded_without_a_lease_is_not_proven"],
+    },
+    CodeMutant {
+        name: "RefusedFillPublished",
+        rule: "C22",
+        file: "write.rs",
+        old: "        Ok(FillOutcome::Refused) => Filled::Answered,
+        // L1",
+        new: "        Ok(FillOutcome::Refused) => {
+            if let Some(now) = now {
+                order.let_in(Some(closed), core.stamp(now, sent));
+            }
+            Filled::Answered
+        }
+        // L1",
+        caught_by: &["rules::what_a_refused_fill_brought_is_not_kept_although_nothing_was_heard"],
+    },
+    CodeMutant {
+        name: "ReleaseWakesNobody",
+        rule: "C23",
+        file: "write.rs",
+        old: "    core.gate.stir(key);
+",
+        new: "",
+        caught_by: &["rules::a_lease_that_is_given_back_here_wakes_who_waits_for_it_here"],
     },
 ];
