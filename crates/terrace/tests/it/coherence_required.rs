@@ -262,5 +262,9 @@ async fn who_requires_coherence_never_gets_from_a_tier_what_is_not_proven() {
     eprintln!("{proven} proven, {loaded} loaded, {unproven} unproven");
     assert!(proven > 0 && loaded > 0 && unproven > 0);
     link.restore();
+    let used = || !here.stats().store.unwrap().breaker_open;
+    eventually("it is used again", PATIENCE, used).await;
+    let set = async { while here.set("k0", 1).await.is_err() {} };
+    in_time("a set", set).await;
     held_and_proven(&here, "k0").await;
 }
