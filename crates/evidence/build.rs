@@ -55,11 +55,12 @@ const SIZES: [(&str, &str, &str); 3] = [
 ];
 
 /// Cut out of `core.rs`, which as a whole needs half the library.
-const OF_CORE: [&str; 4] = [
+const OF_CORE: [&str; 5] = [
     "#[derive(Clone, Copy, Debug, PartialEq, Eq)]\npub(crate) enum Service {",
     "    #[inline]\n    pub(crate) fn service(",
     "    #[cold]\n    fn service_in_doubt(",
     "    #[cold]\n    fn judge(",
+    "    pub(crate) fn grounds(",
 ];
 /// Cut out of `clock.rs`, which reads the system's clocks.
 const OF_CLOCK: [&str; 2] = [
@@ -69,11 +70,18 @@ const OF_CLOCK: [&str; 2] = [
 
 const CORE: &str = "
 use std::sync::Arc;
-use super::{clock::Moment, entry::{Record, Standing}, gate::{Gate, Guarded}, options::Coherence, proof::Proof, tags::{Tags, Verdict}};
+use super::{clock::Moment, entry::{Record, Standing}, gate::{Gate, Guarded}, options::Coherence, proof::Proof, tags::{Grounds, Tags, Verdict}};
 pub(crate) struct Core<V: Guarded> {
     pub(crate) gate: Arc<Gate<V>>,
     pub(crate) tags: Arc<Tags>,
     pub(crate) proof: Proof,
+    pub(crate) clock: StoppedClock,
+}
+pub(crate) struct StoppedClock(pub(crate) Moment);
+impl StoppedClock {
+    fn now(&self) -> Moment {
+        self.0
+    }
 }
 ";
 
@@ -125,7 +133,7 @@ fn world(name: &str, mutant: Option<&Mutant>, sources: &Path, manifest: &Path) -
             &format!("use std::time::Duration;\n{}", moment.join("\n")),
         );
         let core = cut_all(&text("core")?, &OF_CORE)?;
-        let (service, methods) = core.split_first().expect("it was cut into four");
+        let (service, methods) = core.split_first().expect("it was cut into five");
         let methods = methods.join("\n").replace("Record<V>", "Record<u64>");
         let methods = format!("impl<V: Guarded> Core<V> {{\n{methods}\n}}\n");
         parts += &module("core", &format!("{CORE}{service}\n{methods}"));

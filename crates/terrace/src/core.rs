@@ -177,9 +177,11 @@ impl<V: Send + Sync + 'static> Core<V> {
 
     /// On what grounds an epoch counts as known now.
     pub(crate) fn grounds(&self) -> Grounds {
+        // The time first, as in `Proof::covers`: a newer one does not vouch for an older epoch.
+        let told = self.proof.as_of();
         Grounds {
             link_epoch: self.proof.link_epoch(),
-            told: self.proof.as_of(),
+            told,
             not_before: self.proof.not_before(self.clock.now()),
         }
     }

@@ -377,6 +377,6 @@ mod tests {
         let epochs = born_under("t", new);
         assert_eq!(tags.judge(&epochs, 9, LINK), Verdict::Unsure);
         closed.open_with(known(new));
-        assert_eq!(tags.judge(&epochs, 4, LINK), Verdict::Alive);
+        assert_eq!(tags.judge(&epochs, 9, LINK), Verdict::Alive);
     }
 }

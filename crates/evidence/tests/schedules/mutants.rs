@@ -160,6 +160,13 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         found_by: "a_heartbeat_after_a_gap_does_not_vouch_for_what_is_older",
     },
     Mutant {
+        name: "ground_read_after_its_link",
+        file: "core",
+        from: "            told,\n",
+        to: "            told: self.proof.as_of(),\n",
+        found_by: "the_new_link_s_time_is_no_ground_for_the_old_link",
+    },
+    Mutant {
         name: "gap_without_the_lock",
         file: "proof",
         from: "    pub(crate) fn gap(&self) {\n        let _writing = self.writers.lock();",

@@ -7,7 +7,7 @@ use loom::{sync::Mutex, thread};
 
 use super::{
     clock::Moment,
-    core::{Core, Service},
+    core::{Core, Service, StoppedClock},
     entry::{Record, Stamp},
     envelope::Token,
     gate::Gate,
@@ -23,6 +23,7 @@ scenarios![
     a_hit_after_a_removal_by_group_is_none,
     an_epoch_asked_for_before_a_change_is_not_learnt,
     a_heartbeat_after_a_gap_does_not_vouch_for_what_is_older,
+    the_new_link_s_time_is_no_ground_for_the_old_link,
     an_answer_from_before_a_gap_grants_nothing_after_it,
     the_old_link_s_time_does_not_vouch_for_the_new_link,
 ];
@@ -57,6 +58,7 @@ fn process() -> Arc<Process> {
         gate: Arc::new(Gate::new(Arc::new(Shelf::default()))),
         tags: Arc::new(Tags::default()),
         proof: Proof::of_heartbeats(BOUND),
+        clock: StoppedClock(at(5)),
     };
     core.proof.grant(LINK, at(0));
     core.tags.learn(Mark::Clear, known(1), core.gate.wide());
@@ -147,6 +149,22 @@ fn a_heartbeat_after_a_gap_does_not_vouch_for_what_is_older(witness: &Witness) {
     });
     let covers = proof.covers(LINK, at(15));
     witness.demand(!covers, "the new link vouches for what came over the old");
+    link.join().expect("nobody panics");
+}
+
+/// The same for the epochs of groups that are known over a link.
+fn the_new_link_s_time_is_no_ground_for_the_old_link(witness: &Witness) {
+    let it = process();
+    let link = {
+        let it = Arc::clone(&it);
+        thread::spawn(move || {
+            it.core.proof.gap();
+            it.core.proof.grant(LINK + 1, at(14));
+        })
+    };
+    let grounds = it.core.grounds();
+    let is_own = grounds.link_epoch != LINK || grounds.told <= at(0);
+    witness.demand(is_own, "the new link vouches for an epoch of the old");
     link.join().expect("nobody panics");
 }
 
