@@ -31,6 +31,16 @@ use crate::{
 /// A cache with a store belongs to the Tokio runtime that it is built in.
 pub struct Cache<V: Send + Sync + 'static> {
     core: Arc<Core<V>>,
+    name: Arc<Name<V>>,
+}
+
+/// Dropped with the last handle, which may be before the last load or write ends.
+struct Name<V: Send + Sync + 'static>(Arc<Core<V>>);
+
+impl<V: Send + Sync + 'static> Drop for Name<V> {
+    fn drop(&mut self) {
+        self.0.give_up_name();
+    }
 }
 
 impl<V: Send + Sync + 'static> Cache<V> {
@@ -51,7 +61,8 @@ impl<V: Send + Sync + 'static> Cache<V> {
     }
 
     pub(crate) fn over(core: Arc<Core<V>>) -> Self {
-        Self { core }
+        let name = Arc::new(Name(Arc::clone(&core)));
+        Self { core, name }
     }
 
     /// What L1 holds for the key, if it may be served. Never waits.
@@ -481,7 +492,10 @@ impl<V: Send + Sync + 'static> Cache<V> {
 
 impl<V: Send + Sync + 'static> Clone for Cache<V> {
     fn clone(&self) -> Self {
-        Self::over(Arc::clone(&self.core))
+        Self {
+            core: Arc::clone(&self.core),
+            name: Arc::clone(&self.name),
+        }
     }
 }
 

@@ -249,8 +249,16 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
     }
 
+    /// The store may serve another cache of this name from here on.
+    pub(crate) fn give_up_name(&self) {
+        if let Some(remote) = &self.remote {
+            remote.hush();
+        }
+    }
+
     pub(crate) async fn close(&self) {
         self.stop.cancel();
+        self.give_up_name();
         let shut = self.gate.close_all();
         self.shut.lock().get_or_insert(shut);
         self.tasks.close();

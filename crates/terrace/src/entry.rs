@@ -250,6 +250,10 @@ impl<V> Entry<V> {
         usable.then_some(self)
     }
 
+    pub(crate) fn record(&self) -> &Record<V> {
+        &self.record
+    }
+
     /// The value itself.
     pub fn value(&self) -> &V {
         self.record.value()

@@ -73,13 +73,14 @@ pub(crate) async fn clear_through<V: Send + Sync + 'static>(
     core: Arc<Core<V>>,
 ) -> Result<(), Error> {
     let before = core.pending.unsettled();
-    renew(&core, &Item::Everything, &[Mark::Clear]).await?;
+    let renewed = renew(&core, &Item::Everything, &[Mark::Clear]).await;
+    // All that L1 held is dead, whatever the store says; its memory goes at once.
+    core.local.clear();
+    renewed?;
     for (item, listing) in before {
         core.pending.settle(&item, Some(listing));
     }
     count(&core.counters.group_removals);
-    // All that L1 held is dead; its memory goes at once.
-    core.local.clear();
     Ok(())
 }
 
@@ -133,7 +134,11 @@ pub(crate) async fn matching_through<V: Send + Sync + 'static>(
     if let Some(remote) = &core.remote {
         let item = Item::Matching(Arc::clone(&pattern));
         let unanswered = Unanswered::new(&core, item.clone(), barred);
-        removed.store = Some(remote.remove_matching(&pattern).await?);
+        // It may take a minute: a cache that is closed does not wait for it.
+        let walk = core
+            .stop
+            .run_until_cancelled(remote.remove_matching(&pattern));
+        removed.store = Some(walk.await.unwrap_or_else(|| Err(Error::closed()))?);
         // Loads under way elsewhere have lost their leases, but whoever comes after
         // this must not join them: the clock tells the others.
         renew(&core, &item, &[Mark::Clock]).await?;

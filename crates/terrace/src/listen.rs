@@ -112,7 +112,7 @@ async fn heartbeat<V: Send + Sync + 'static>(core: &Arc<Core<V>>, beats: &mut Be
     };
     let was_deaf = beats.is_deaf;
     match answer.hearing {
-        Hearing::Unclear => {}
+        Hearing::Unclear | Hearing::Behind => {}
         Hearing::Deaf => beats.is_deaf = true,
         // What was changed while nothing was heard has been missed.
         Hearing::Complete if was_deaf => {
@@ -127,7 +127,8 @@ async fn heartbeat<V: Send + Sync + 'static>(core: &Arc<Core<V>>, beats: &mut Be
     }
     // A link that was lost meanwhile is not revived by its last answer.
     if core.proof.link_epoch() == link_epoch {
-        core.proof.set_answering(true);
+        let answering = answer.hearing != Hearing::Behind;
+        core.proof.set_answering(answering);
     }
     // On a task of its own: the next heartbeat must not wait for it.
     let idle = beats.recovery.as_ref().is_none_or(JoinHandle::is_finished);

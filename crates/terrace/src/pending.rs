@@ -14,6 +14,8 @@ use crate::{pattern::Pattern, tag::Mark};
 
 /// More than this, and everything counts as unsettled: a clear settles it.
 const MAX_ITEMS: usize = 10_000;
+/// Each of these is looked at by every miss, and walks the keyspace to be settled.
+const MAX_PATTERNS: usize = 64;
 
 /// What a write concerned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,20 +70,21 @@ impl Pending {
 
     /// Whether an entry of this mark must not be believed.
     pub(crate) fn has_mark(&self, mark: Mark<'_>) -> bool {
-        self.len() > 0
-            && match mark {
-                Mark::Tag(tag) => {
-                    let item = Item::Tag(Arc::from(tag));
-                    self.list.lock().exact.contains_key(&item)
-                }
-                Mark::Clear | Mark::Clock => false,
+        self.len() > 0 && {
+            let list = self.list.lock();
+            match mark {
+                Mark::Tag(tag) => list.exact.contains_key(&Item::Tag(Arc::from(tag))),
+                Mark::Clear => list.broad.contains_key(&Item::Everything),
+                Mark::Clock => false,
             }
+        }
     }
 
     pub(crate) fn add(&self, item: Item) {
         let mut list = self.list.lock();
         let listing = list.number();
-        let fits = list.len() < MAX_ITEMS || list.of(&item).contains_key(&item);
+        let few = list.broad.len() < MAX_PATTERNS || !matches!(item, Item::Matching(_));
+        let fits = (few && list.len() < MAX_ITEMS) || list.of(&item).contains_key(&item);
         let item = if fits { item } else { Item::Everything };
         list.of(&item).insert(item, listing);
         self.note_length(&list);

@@ -23,7 +23,8 @@ use crate::{
     vouch::{self, Adopted, Confirmed},
 };
 
-/// Leaders that vanish in a row (a panic in a codec, say) before a reader gives up.
+/// Flights in a row that bring a reader nothing (a panic in a codec, a value that
+/// nobody vouches for any more), before he leads one of his own.
 const MAX_ATTEMPTS: usize = 3;
 
 /// What L1 says.
@@ -121,15 +122,16 @@ pub(crate) async fn load<V: Send + Sync + 'static>(core: Arc<Core<V>>, job: Job<
             (Boarding::Lead(flight), outset) => {
                 break lead::launch(&core, job, flight, outset, Purpose::Miss);
             }
+            (Boarding::Join(_), outset) if attempts == MAX_ATTEMPTS => {
+                let flight = core.flights.solo(&job.key);
+                break lead::launch(&core, job, flight, outset, Purpose::Miss);
+            }
             (Boarding::Join(passenger), _) => {
                 count(&core.counters.joined);
                 if let Some(outcome) = share(&core, passenger, coherence).await {
                     return outcome;
                 }
                 attempts += 1;
-                if attempts == MAX_ATTEMPTS {
-                    return Err(vanished(&core, &job.key));
-                }
             }
             (Boarding::Outdated, _) => {}
         }
@@ -145,11 +147,16 @@ async fn share<V: Send + Sync + 'static>(
     mut passenger: Passenger<Outcome<V>>,
     coherence: Coherence,
 ) -> Option<Outcome<V>> {
-    let suits = |entry: &Entry<V>| {
-        coherence == Coherence::Available || entry.proven() || entry.source() == Source::Loader
-    };
+    let now = || core.clock.now();
     let worth = |outcome: Outcome<V>| match outcome {
-        Ok(entry) => entry.at(core.clock.now()).filter(suits).map(Ok),
+        Ok(entry) if entry.source() == Source::Loader => entry.at(now()).map(Ok),
+        Ok(entry) => match core.service(entry.record(), now(), coherence) {
+            Service::AsProven => entry.at(now()).map(|entry| Ok(entry.vouched(true))),
+            Service::AsLoaded | Service::AsUnproven => {
+                entry.at(now()).map(|entry| Ok(entry.vouched(false)))
+            }
+            Service::AfterAsking | Service::Never => None,
+        },
         Err(error) => Some(Err(error)),
     };
     match worth(passenger.outcome().await?) {

@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
-use crate::{core::Core, error::Error, group, pending::Item, write};
+use crate::{core::Core, group, pending::Item, write};
+
+/// Of one round; the next heartbeat begins another.
+const MOST_REFUSALS: usize = 16;
 
 pub(crate) async fn recover<V: Send + Sync + 'static>(core: &Arc<Core<V>>) {
     for (key, token) in core.ghosts.take() {
@@ -15,6 +18,7 @@ pub(crate) async fn recover<V: Send + Sync + 'static>(core: &Arc<Core<V>>) {
     if unsettled.iter().any(|(item, _)| *item == Item::Everything) {
         unsettled.retain(|(item, _)| *item == Item::Everything);
     }
+    let mut refused = 0;
     for (item, listing) in unsettled {
         let (core, listing) = (Arc::clone(core), Some(listing));
         let result = match item {
@@ -26,15 +30,13 @@ pub(crate) async fn recover<V: Send + Sync + 'static>(core: &Arc<Core<V>>) {
             }
             Item::Everything => group::clear_through(Arc::clone(&core)).await,
         };
-        // One item that the store refuses must not keep the others waiting.
-        if result.is_err_and(|error| is_away(&core, &error)) {
+        // One item that the store refuses must not keep the others waiting; one that
+        // refuses everything is not to be hammered.
+        let Err(error) = result else { continue };
+        tracing::debug!(cache = %core.name, %error, "recovery goes on later");
+        refused += 1;
+        if !error.is_refusal() || refused == MOST_REFUSALS {
             return;
         }
     }
-}
-
-/// Whether the store is away again.
-fn is_away<V: Send + Sync + 'static>(core: &Core<V>, error: &Error) -> bool {
-    tracing::debug!(cache = %core.name, %error, "recovery goes on later");
-    !error.is_refusal()
 }

@@ -4,14 +4,16 @@
 
 use std::{
     fmt,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -35,6 +37,8 @@ use crate::{
 
 /// More reads than this in flight ask the loader instead: the store is behind.
 const MAX_IN_FLIGHT: usize = 256;
+/// A walk over a large keyspace takes a minute; one that takes this long hangs.
+const LONGEST_WALK: Duration = Duration::from_secs(600);
 
 /// What one cache brings to its store.
 pub(crate) struct RemoteParts<V> {
@@ -50,7 +54,8 @@ pub(crate) struct Remote<V> {
     parts: RemoteParts<V>,
     in_flight: Semaphore,
     last_heartbeat: Mutex<Option<Heartbeat>>,
-    listening: AtomicBool,
+    /// Under which the store tells this cache, while it does.
+    listener: Mutex<Option<Weak<dyn Listener>>>,
     hit_rate: HitRate,
 }
 
@@ -91,16 +96,26 @@ impl<V: Send + Sync + 'static> Remote<V> {
             parts,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
             last_heartbeat: Mutex::new(None),
-            listening: AtomicBool::new(false),
+            listener: Mutex::new(None),
             hit_rate: HitRate::default(),
         }
     }
 
     /// False if the store serves a cache of this name already.
     pub(crate) fn listen(&self, listener: Weak<dyn Listener>) -> bool {
-        let listening = self.parts.store.listen(&self.parts.cache, listener);
-        self.listening.store(listening, Relaxed);
+        let store = &self.parts.store;
+        let listening = store.listen(&self.parts.cache, Weak::clone(&listener));
+        if listening {
+            *self.listener.lock() = Some(listener);
+        }
         listening
+    }
+
+    /// Gives the name up: the store may serve another cache of it from here on.
+    pub(crate) fn hush(&self) {
+        if let Some(listener) = self.listener.lock().take() {
+            self.parts.store.hush(&self.parts.cache, &listener);
+        }
     }
 
     /// The moment until which one read may wait for the store, all its calls together.
@@ -238,12 +253,14 @@ impl<V: Send + Sync + 'static> Remote<V> {
         self.write("removing a group from the store", call).await
     }
 
-    /// Each of its many calls has the deadline; the whole of it has none of its own.
+    /// Each of its many calls has the deadline of one.
     pub(crate) async fn remove_matching(&self, pattern: &Pattern) -> Result<u64, Error> {
         let (store, cache) = (&self.parts.store, &self.parts.cache);
         self.refuse_if_open("removing keys from the store", &store.health().calls)?;
         let call = store.remove_matching(cache, pattern, self.parts.deadline);
-        self.settle(call.await)
+        let answer = timeout(LONGEST_WALK, call).await;
+        let late = || Err(Error::store_timeout("removing keys", LONGEST_WALK));
+        self.settle(answer.unwrap_or_else(|_| late()))
     }
 
     /// Encodes a value, or says why that cannot be.
@@ -269,15 +286,19 @@ impl<V: Send + Sync + 'static> Remote<V> {
         let store = &self.parts.store;
         let limit = limit.min(self.parts.deadline);
         // Besides the answer, it may wait as long for news.
-        let reply = timeout(limit * 2, store.heartbeat(&self.parts.cache, limit)).await;
-        let reply = reply.unwrap_or_else(|_| Err(Error::store_timeout("probing", limit)));
-        if let Err(error) = &reply
-            && limit == self.parts.deadline
-        {
+        // A store may be anybody's: a panic in it must not end the heartbeats.
+        let asked = async { store.heartbeat(&self.parts.cache, limit).await };
+        let asked = AssertUnwindSafe(asked).catch_unwind();
+        let reply = match timeout(limit * 2, asked).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_panic)) => Err(Error::unavailable("probing", "the store panicked")),
+            Err(_elapsed) => Err(Error::store_timeout("probing", limit)),
+        };
+        if let Err(error) = &reply {
             if error.is_timeout() {
                 store.overdue();
             }
-            if error.counts_against_breaker() {
+            if error.counts_against_breaker() && limit == self.parts.deadline {
                 let now = self.parts.clock.now().since_zero();
                 self.announce("calls", store.health().calls.failed(now));
             }
@@ -434,14 +455,6 @@ impl<V: Send + Sync + 'static> Remote<V> {
         match opened {
             Opened::Useless(token) => Found::Nothing(token),
             _ => Found::NotOurs,
-        }
-    }
-}
-
-impl<V> Drop for Remote<V> {
-    fn drop(&mut self) {
-        if *self.listening.get_mut() {
-            self.parts.store.hush(&self.parts.cache);
         }
     }
 }

@@ -38,6 +38,9 @@ struct Place {
     known: Option<Known>,
     /// The number of the last change that was heard of, or made here.
     changed_at: u64,
+    /// The number of the last removal that was begun here. It counts even if it failed
+    /// and the epoch in the store is what it was: who asked for it was told so.
+    removed_at: u64,
     /// How many removals of the group are under way here.
     closed: u32,
 }
@@ -170,6 +173,9 @@ impl Tags {
         let mut verdict = Verdict::Alive;
         for (mark, epoch) in epochs.marks() {
             let place = table.place(mark);
+            if place.removed_at > checked_at {
+                return Verdict::Dead;
+            }
             match place.known.filter(|known| known.link_epoch == link_epoch) {
                 Some(known) if known.epoch == epoch => {}
                 Some(_) => return Verdict::Dead,
@@ -189,7 +195,9 @@ impl Tags {
         let mut table = self.table.lock();
         let changed_at = number();
         table.change(mark, changed_at);
-        table.place_mut(mark).closed += 1;
+        let place = table.place_mut(mark);
+        place.closed += 1;
+        place.removed_at = changed_at;
         ClosedMark {
             tags: Arc::clone(self),
             mark: OwnMark::of(mark),
@@ -205,10 +213,7 @@ impl Table {
         match mark {
             Mark::Clear => self.clear,
             Mark::Clock => self.clock,
-            Mark::Tag(tag) => self.tags.get(tag).copied().unwrap_or(Place {
-                changed_at: self.floor,
-                ..Place::default()
-            }),
+            Mark::Tag(tag) => self.tags.get(tag).copied().unwrap_or(self.forgotten()),
         }
     }
 
@@ -219,14 +224,20 @@ impl Table {
             Mark::Tag(tag) => {
                 if !self.tags.contains_key(tag) {
                     self.make_room();
-                    let place = Place {
-                        changed_at: self.floor,
-                        ..Place::default()
-                    };
+                    let place = self.forgotten();
                     self.tags.insert(Arc::from(tag), place);
                 }
                 self.tags.get_mut(tag).expect("it was just inserted")
             }
+        }
+    }
+
+    /// What is left of a tag that was forgotten, or never known.
+    fn forgotten(&self) -> Place {
+        Place {
+            changed_at: self.floor,
+            removed_at: self.floor,
+            ..Place::default()
         }
     }
 
@@ -308,6 +319,9 @@ impl ClosedMark {
         let undisturbed = place.changed_at == self.changed_at && place.closed == 0;
         place.known = known.filter(|_| undisturbed);
         place.changed_at = number;
+        if place.known.is_none() {
+            place.removed_at = number;
+        }
     }
 }
 

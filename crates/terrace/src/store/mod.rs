@@ -105,8 +105,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// of each other's writes.
     fn listen(&self, cache: &str, listener: Weak<dyn Listener>) -> bool;
 
-    /// Takes the registration back.
-    fn hush(&self, cache: &str);
+    /// Takes this listener's registration back; a later one of the name stays.
+    fn hush(&self, cache: &str, listener: &Weak<dyn Listener>);
 }
 
 /// Who is told what others changed: a cache. Called in the order in which the
@@ -180,6 +180,9 @@ pub enum Hearing {
     Complete,
     /// Not known this time: it vouches for nothing.
     Unclear,
+    /// It answers with what may be old (a replica): it vouches for nothing, and
+    /// neither does what it hands out.
+    Behind,
     /// It does not tell, or what it tells does not arrive.
     Deaf,
 }

@@ -250,7 +250,7 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.listen(cache, listener)
     }
 
-    fn hush(&self, cache: &str) {
-        self.inner.hush(cache);
+    fn hush(&self, cache: &str, listener: &Weak<dyn Listener>) {
+        self.inner.hush(cache, listener);
     }
 }

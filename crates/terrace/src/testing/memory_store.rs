@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::time::timeout;
 
 use crate::{
     clock::{Clock, Moment},
@@ -121,7 +122,11 @@ impl MemoryStore {
 
     fn over(world: Arc<Mutex<World>>, clock: Clock) -> Self {
         let link = Arc::new(Link::default());
-        world.lock().links.push(Arc::downgrade(&link));
+        {
+            let links = &mut world.lock().links;
+            links.retain(|link| link.strong_count() > 0);
+            links.push(Arc::downgrade(&link));
+        }
         Self { world, link, clock }
     }
 
@@ -345,9 +350,9 @@ impl Store for MemoryStore {
         &'a self,
         cache: &'a str,
         pattern: &'a Pattern,
-        _step: Duration,
+        step: Duration,
     ) -> StoreFuture<'a, u64> {
-        self.call(move |world, now| {
+        let walk = self.call(move |world, now| {
             let key_of = |full: &str| {
                 let key = full.strip_prefix(cache)?.strip_prefix(':')?;
                 pattern.matches(key).then(|| key.to_owned())
@@ -365,7 +370,9 @@ impl Store for MemoryStore {
                 self.tell_others(world, cache, Changed::Key(&key));
             }
             removed
-        })
+        });
+        let late = move |_| Error::store_timeout("removing keys", step);
+        Box::pin(async move { timeout(step, walk).await.map_err(late)? })
     }
 
     fn epochs<'a>(&'a self, cache: &'a str, marks: &'a [Mark<'a>]) -> StoreFuture<'a, Vec<Epoch>> {
@@ -388,10 +395,11 @@ impl Store for MemoryStore {
         })
     }
 
-    fn heartbeat<'a>(&'a self, _cache: &'a str, _limit: Duration) -> StoreFuture<'a, Heartbeat> {
-        self.call(|_, _| {
+    fn heartbeat<'a>(&'a self, cache: &'a str, _limit: Duration) -> StoreFuture<'a, Heartbeat> {
+        self.call(move |_, _| {
+            let is_told = self.link.listeners.lock().contains_key(cache);
             Heartbeat::new(match self.link.condition() {
-                Condition::Sound => Hearing::Complete,
+                Condition::Sound if is_told => Hearing::Complete,
                 _ => Hearing::Deaf,
             })
         })
@@ -409,7 +417,8 @@ impl Store for MemoryStore {
         !taken
     }
 
-    fn hush(&self, cache: &str) {
-        self.link.listeners.lock().remove(cache);
+    fn hush(&self, cache: &str, listener: &Weak<dyn Listener>) {
+        let mut listeners = self.link.listeners.lock();
+        listeners.retain(|name, own| name != cache || !Weak::ptr_eq(own, listener));
     }
 }

@@ -175,8 +175,8 @@ impl Store for Chaotic {
         self.inner.listen(cache, listener)
     }
 
-    fn hush(&self, cache: &str) {
-        self.inner.hush(cache);
+    fn hush(&self, cache: &str, listener: &Weak<dyn Listener>) {
+        self.inner.hush(cache, listener);
     }
 }
 

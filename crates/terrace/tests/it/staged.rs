@@ -242,7 +242,7 @@ impl Store for Staged {
         self.inner.listen(cache, listener)
     }
 
-    fn hush(&self, cache: &str) {
-        self.inner.hush(cache);
+    fn hush(&self, cache: &str, listener: &Weak<dyn Listener>) {
+        self.inner.hush(cache, listener);
     }
 }

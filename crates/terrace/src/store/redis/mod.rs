@@ -25,7 +25,7 @@ use self::{
 };
 use super::{
     Fill, FillOutcome, Health, Hearing, Heartbeat, Lease, LeaseRequest, Listener, Store,
-    StoreFuture, Stored,
+    StoreFuture, Stored, Writing,
 };
 use crate::{
     envelope::Token,
@@ -114,8 +114,17 @@ impl RedisStore {
 
     async fn send<T: FromRedisValue>(&self, attempt: &str, command: Cmd) -> Result<T, Error> {
         let mut live = self.shared.link.live().await?;
+        self.send_over(&mut live, attempt, command).await
+    }
+
+    async fn send_over<T: FromRedisValue>(
+        &self,
+        live: &mut Live,
+        attempt: &str,
+        command: Cmd,
+    ) -> Result<T, Error> {
         let reply = command.query_async(live.connection()).await;
-        self.settle(attempt, &live, reply)
+        self.settle(attempt, live, reply)
     }
 
     async fn send_all<T: FromRedisValue>(
@@ -292,18 +301,22 @@ impl Store for RedisStore {
     fn heartbeat<'a>(&'a self, cache: &'a str, limit: Duration) -> StoreFuture<'a, Heartbeat> {
         Box::pin(async move {
             let link = &self.shared.link;
-            let in_time = |_| Error::store_timeout("probing", limit);
-            let mut live = timeout(limit, link.live()).await.map_err(in_time)??;
             let canary = self.keys.canary(cache, self.shared.canary.id);
             let mut keys = self.mark_keys(cache, [Mark::Clear, Mark::Clock].into_iter());
             keys.push(canary.clone().into_bytes());
-            let vitals = timeout(limit, vitals::check(&mut live, &keys));
-            let vitals = vitals.await.map_err(in_time)?;
-            match self.settle("probing", &live, vitals)? {
+            let check = async {
+                let mut live = link.live().await?;
+                let vitals = vitals::check(&mut live, &keys).await;
+                Ok((self.settle("probing", &live, vitals)?, live))
+            };
+            let checked = timeout(limit, check).await;
+            let (vitals, live) =
+                checked.unwrap_or_else(|_| Err(Error::store_timeout("probing", limit)))?;
+            match vitals {
                 Vitals::Sound => {}
                 Vitals::Untracked => return Ok(Heartbeat::new(Hearing::Deaf)),
                 Vitals::Replica if live.age() < REPLICA_IS_KEPT_FOR => {
-                    return Err(Error::unavailable("probing", "it is no primary"));
+                    return Ok(Heartbeat::new(Hearing::Behind).writing(Writing::Refused));
                 }
                 Vitals::Replica | Vitals::Changed => {
                     link.replace(&live);
@@ -329,8 +342,9 @@ impl Store for RedisStore {
         news.listen((self.keys.namespace(), cache), listener)
     }
 
-    fn hush(&self, cache: &str) {
-        self.shared.link.news().hush((self.keys.namespace(), cache));
+    fn hush(&self, cache: &str, listener: &Weak<dyn Listener>) {
+        let news = self.shared.link.news();
+        news.hush((self.keys.namespace(), cache), listener);
     }
 }
 

@@ -5,7 +5,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Weak, atomic::AtomicU32},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use parking_lot::Mutex;
@@ -25,15 +28,33 @@ struct Ear {
     listener: Weak<dyn Listener>,
     /// How often this cache's canary was heard.
     canary: watch::Sender<u64>,
-    unheard: Arc<AtomicU32>,
+    sung: Arc<Sung>,
+}
+
+/// What was done so that a canary be heard.
+#[derive(Debug, Default)]
+pub(super) struct Sung {
+    /// How often it sang, or may have.
+    pub(super) times: AtomicU64,
+    /// How often in a row it was not heard in time, or could not sing.
+    pub(super) in_vain: AtomicU32,
+}
+
+/// So many in a row that are not heard, and the link counts as deaf.
+const IN_VAIN_IN_A_ROW: u32 = 3;
+
+impl Sung {
+    /// Once more in vain: whether that is seldom enough to wait and see.
+    pub(super) fn is_unclear(&self) -> bool {
+        self.in_vain.fetch_add(1, Relaxed) + 1 < IN_VAIN_IN_A_ROW
+    }
 }
 
 /// What a cache hears of its canary.
 pub(super) struct CanaryEar {
     /// How often it was heard.
     pub(super) heard: watch::Receiver<u64>,
-    /// How often in a row it was not.
-    pub(super) unheard: Arc<AtomicU32>,
+    pub(super) sung: Arc<Sung>,
 }
 
 /// Something came that cannot be understood: what else was missed is not known.
@@ -51,15 +72,15 @@ impl News {
         let ear = Ear {
             listener,
             canary: watch::Sender::new(0),
-            unheard: Arc::default(),
+            sung: Arc::default(),
         };
         of_namespace.insert(place.1.to_owned(), ear);
         true
     }
 
-    pub(super) fn hush(&self, (namespace, cache): (&str, &str)) {
+    pub(super) fn hush(&self, (namespace, cache): (&str, &str), own: &Weak<dyn Listener>) {
         if let Some(ears) = self.ears.lock().get_mut(namespace) {
-            ears.remove(cache);
+            ears.retain(|name, ear| name != cache || !Weak::ptr_eq(&ear.listener, own));
         }
     }
 
@@ -68,7 +89,7 @@ impl News {
         let ear = ears.get(namespace)?.get(cache)?;
         Some(CanaryEar {
             heard: ear.canary.subscribe(),
-            unheard: Arc::clone(&ear.unheard),
+            sung: Arc::clone(&ear.sung),
         })
     }
 

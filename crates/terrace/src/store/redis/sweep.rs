@@ -61,17 +61,19 @@ impl Walk<'_> {
             key.is_some_and(|key| self.pattern.matches(key))
         };
         let (mut cursor, mut removed) = (0u64, 0u64);
+        // One connection for the whole walk: a cursor means nothing to another server.
+        let mut live = self.in_time(self.store.shared.link.live()).await?;
         loop {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(&candidates);
             scan.arg("COUNT").arg(SCAN_COUNT);
-            let scan = self.in_time(self.store.send(ATTEMPT, scan));
+            let scan = self.in_time(self.store.send_over(&mut live, ATTEMPT, scan));
             let (next, mut found): (u64, Vec<Vec<u8>>) = scan.await?;
             found.retain(is_meant);
             if !found.is_empty() {
-                let removal = self.store.send::<u64>(ATTEMPT, remove(&found));
-                self.in_time(removal).await?;
-                removed += u64::try_from(found.len()).unwrap_or(u64::MAX);
+                let removal = self.store.send_over(&mut live, ATTEMPT, remove(&found));
+                let gone: u64 = self.in_time(removal).await?;
+                removed += gone.min(u64::try_from(found.len()).unwrap_or(u64::MAX));
             }
             if next == 0 {
                 return Ok(removed);

@@ -28,8 +28,6 @@ use crate::{
 
 /// For the second connection, which nobody waits for.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
-/// So many canaries in a row that are not heard, and the link counts as deaf.
-const UNHEARD_IN_A_ROW: u32 = 3;
 /// Longer than the pause between two of them; a process that ends leaves nothing.
 const CANARY_LIFE_MILLIS: u64 = 60_000;
 
@@ -163,11 +161,14 @@ enum Outside {
 }
 
 /// What came of changing the canary's key.
-enum Sung {
-    Yes,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Song {
+    Sung,
+    /// It may have been, or may be later.
+    Perhaps,
     Refused,
     /// There is no way to change it for now.
-    No,
+    Mute,
 }
 
 impl Canary {
@@ -179,6 +180,10 @@ impl Canary {
     }
 
     /// The canary's key has been read by the connection that is to hear of it.
+    ///
+    /// Whatever is sung is counted, and whatever is heard. One that comes late has not
+    /// been lost; until it has come nothing is vouched for. If it never comes, the link
+    /// counts as deaf, and is known to have missed something when it hears again.
     pub(super) async fn sing(
         &self,
         client: &Client,
@@ -186,39 +191,65 @@ impl Canary {
         ear: CanaryEar,
         limit: Duration,
     ) -> Heartbeat {
-        let CanaryEar { mut heard, unheard } = ear;
-        heard.mark_unchanged();
-        let watch = Stopwatch::start();
-        let sung = timeout(limit, self.change(client, key)).await;
-        match sung.unwrap_or(Sung::No) {
-            Sung::Yes if matches!(timeout(limit, heard.changed()).await, Ok(Ok(()))) => {
-                unheard.store(0, Relaxed);
-                Heartbeat::new(Hearing::Complete).lag(watch.elapsed())
+        let CanaryEar { mut heard, sung } = ear;
+        let begin = Stopwatch::start();
+        let before = sung.times.fetch_add(1, Relaxed);
+        let song = timeout(limit, self.change(client, key)).await;
+        let song = song.unwrap_or_else(|_| {
+            // Nothing may come through it any more although it is up.
+            *self.outside.lock() = Outside::Absent;
+            Song::Perhaps
+        });
+        // If nothing can be changed, nothing can be told: the server's word has to do.
+        let word = Heartbeat::new(Hearing::Complete);
+        match song {
+            Song::Sung => {
+                let all = |heard: &u64| *heard > before;
+                if matches!(timeout(limit, heard.wait_for(all)).await, Ok(Ok(_))) {
+                    sung.in_vain.store(0, Relaxed);
+                    return word.lag(begin.elapsed());
+                }
+                if sung.is_unclear() {
+                    return Heartbeat::new(Hearing::Unclear);
+                }
+                sung.times.store(*heard.borrow(), Relaxed);
+                Heartbeat::new(Hearing::Deaf)
             }
-            Sung::Yes if unheard.fetch_add(1, Relaxed) + 1 < UNHEARD_IN_A_ROW => {
-                Heartbeat::new(Hearing::Unclear)
+            Song::Perhaps if sung.is_unclear() => Heartbeat::new(Hearing::Unclear),
+            Song::Perhaps => {
+                sung.times.store(*heard.borrow(), Relaxed);
+                word
             }
-            Sung::Yes => Heartbeat::new(Hearing::Deaf),
-            // Nothing was changed, so nothing could be told: the server's word has to do.
-            Sung::No => Heartbeat::new(Hearing::Complete),
-            Sung::Refused => Heartbeat::new(Hearing::Complete).writing(Writing::Refused),
+            Song::Refused => {
+                sung.times.store(before, Relaxed);
+                word.writing(Writing::Refused)
+            }
+            Song::Mute => {
+                sung.times.store(before, Relaxed);
+                // It could sing once: it is given a moment to find its voice again.
+                let is_new = before == 0;
+                if !is_new && sung.is_unclear() {
+                    return Heartbeat::new(Hearing::Unclear);
+                }
+                word
+            }
         }
     }
 
-    async fn change(&self, client: &Client, key: &str) -> Sung {
+    async fn change(&self, client: &Client, key: &str) -> Song {
         let Some(mut connection) = self.outside(client) else {
-            return Sung::No;
+            return Song::Mute;
         };
         let mut command = redis::cmd("SET");
         command.arg(key).arg(1).arg("PX").arg(CANARY_LIFE_MILLIS);
         match command.query_async::<()>(&mut connection).await {
-            Ok(()) => Sung::Yes,
+            Ok(()) => Song::Sung,
             Err(error) if error.is_unrecoverable_error() => {
                 *self.outside.lock() = Outside::Absent;
-                Sung::No
+                Song::Perhaps
             }
-            Err(error) if to_error("probing", error.clone()).is_refusal() => Sung::Refused,
-            Err(_) => Sung::No,
+            Err(error) if to_error("probing", error.clone()).is_refusal() => Song::Refused,
+            Err(_) => Song::Mute,
         }
     }
 
