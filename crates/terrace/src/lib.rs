@@ -23,6 +23,7 @@ mod tags;
 mod pending;
 mod trail;
 mod remote;
+mod hit_rate;
 mod seal;
 
 // The edges.

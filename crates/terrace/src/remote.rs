@@ -5,10 +5,7 @@
 use std::{
     fmt,
     panic::AssertUnwindSafe,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -23,6 +20,7 @@ use crate::{
     entry::Record,
     envelope::{HEADER_BYTES, Token},
     error::Error,
+    hit_rate::HitRate,
     key::Slot,
     options::Life,
     pattern::Pattern,
@@ -289,11 +287,10 @@ impl<V: Send + Sync + 'static> Remote<V> {
         // A store may be anybody's: a panic in it must not end the heartbeats.
         let asked = async { store.heartbeat(&self.parts.cache, limit).await };
         let asked = AssertUnwindSafe(asked).catch_unwind();
-        let reply = match timeout(limit * 2, asked).await {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(_panic)) => Err(Error::unavailable("probing", "the store panicked")),
-            Err(_elapsed) => Err(Error::store_timeout("probing", limit)),
-        };
+        let panicked = |_| Err(Error::unavailable("probing", "the store panicked"));
+        let reply = timeout(limit * 2, asked).await;
+        let reply = reply.map(|reply| reply.unwrap_or_else(panicked));
+        let reply = reply.unwrap_or_else(|_| Err(Error::store_timeout("probing", limit)));
         if let Err(error) = &reply {
             if error.is_timeout() {
                 store.overdue();
@@ -465,32 +462,5 @@ impl<V> fmt::Debug for Remote<V> {
             .field("store", &self.parts.store)
             .field("health", self.parts.store.health())
             .finish_non_exhaustive()
-    }
-}
-
-/// How often readers who came to load found something in L2 lately: a moving
-/// average over some 16 of them, in 65,536ths. Lost updates only make it slower.
-#[derive(Debug)]
-struct HitRate(AtomicU32);
-
-impl HitRate {
-    const ONE: u32 = 1 << 16;
-    /// Below one hit in three, asking for the lease at once is cheaper on average.
-    const LOW: u32 = Self::ONE / 3;
-
-    fn saw(&self, hit: bool) {
-        let rate = self.0.load(Relaxed);
-        let target = if hit { Self::ONE } else { 0 };
-        self.0.store(rate - rate / 16 + target / 16, Relaxed);
-    }
-
-    fn is_low(&self) -> bool {
-        self.0.load(Relaxed) < Self::LOW
-    }
-}
-
-impl Default for HitRate {
-    fn default() -> Self {
-        Self(AtomicU32::new(Self::ONE / 2))
     }
 }

@@ -16,6 +16,7 @@ mod coherence_required;
 mod counts;
 mod degraded;
 mod doubles;
+mod evictions;
 mod faults;
 mod fences;
 mod flights;

@@ -17,7 +17,7 @@ const ROOMS: &[&[&str]] = &[
     &[
         "flight", "gate", "proof", "tags", "pending", "trail", "remote",
     ],
-    &["seal"],
+    &["seal", "hit_rate"],
     &["local", "store"],
     &[
         "entry", "options", "key", "tag", "pattern", "envelope", "codec", "breaker", "stats",

@@ -86,6 +86,8 @@ pub(super) struct Identity {
     pub(super) tracks: bool,
     /// Whether it is the one that takes writes. Another serves reads, and proves nothing.
     pub(super) is_primary: bool,
+    /// How many keys it can track.
+    pub(super) table: u64,
 }
 
 impl Live {

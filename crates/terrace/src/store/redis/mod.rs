@@ -2,6 +2,7 @@
 
 mod link;
 mod vitals;
+mod census;
 mod news;
 mod script;
 mod sweep;
@@ -312,8 +313,15 @@ impl Store for RedisStore {
             let checked = timeout(limit, check).await;
             let (vitals, live) =
                 checked.unwrap_or_else(|_| Err(Error::store_timeout("probing", limit)))?;
+            let place = (self.keys.namespace(), cache);
             match vitals {
-                Vitals::Sound => {}
+                Vitals::Sound(census) => {
+                    let dropped = link.news().has_moved(place, census.evicted)
+                        || census.is_table_full(live.identity().table);
+                    if dropped {
+                        return Ok(Heartbeat::new(Hearing::Deaf));
+                    }
+                }
                 Vitals::Untracked => return Ok(Heartbeat::new(Hearing::Deaf)),
                 Vitals::Replica if live.age() < REPLICA_IS_KEPT_FOR => {
                     return Ok(Heartbeat::new(Hearing::Behind).writing(Writing::Refused));
@@ -324,7 +332,7 @@ impl Store for RedisStore {
                     return Err(Error::unavailable("probing", cause));
                 }
             }
-            let Some(ear) = link.news().canary((self.keys.namespace(), cache)) else {
+            let Some(ear) = link.news().canary(place) else {
                 return Ok(Heartbeat::new(Hearing::Deaf));
             };
             let wait = limit / WAITS_FOR_A_CANARY;

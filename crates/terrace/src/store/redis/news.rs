@@ -29,6 +29,8 @@ struct Ear {
     /// How often this cache's canary was heard.
     canary: watch::Sender<u64>,
     sung: Arc<Sung>,
+    /// How many keys the server had evicted when this cache last looked.
+    evicted: u64,
 }
 
 /// What was done so that a canary be heard.
@@ -73,6 +75,7 @@ impl News {
             listener,
             canary: watch::Sender::new(0),
             sung: Arc::default(),
+            evicted: 0,
         };
         of_namespace.insert(place.1.to_owned(), ear);
         true
@@ -91,6 +94,13 @@ impl News {
             heard: ear.canary.subscribe(),
             sung: Arc::clone(&ear.sung),
         })
+    }
+
+    /// Whether the server has evicted keys since this cache last looked.
+    pub(super) fn has_moved(&self, (namespace, cache): (&str, &str), evicted: u64) -> bool {
+        let mut ears = self.ears.lock();
+        let ear = ears.get_mut(namespace).and_then(|ears| ears.get_mut(cache));
+        ear.is_none_or(|ear| std::mem::replace(&mut ear.evicted, evicted) != evicted)
     }
 
     pub(super) fn gap(&self, gap: Gap) {

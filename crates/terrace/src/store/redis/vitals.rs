@@ -18,6 +18,7 @@ use redis::{
 use tokio::time::timeout;
 
 use super::{
+    census::{self, Census},
     link::{Identity, Live, to_error},
     news::CanaryEar,
 };
@@ -51,6 +52,7 @@ pub(super) async fn identify(
         id: hello.id,
         tracks,
         is_primary: hello.is_primary,
+        table: census::table(connection).await?,
     };
     if !tracks {
         return Ok(identity);
@@ -106,14 +108,15 @@ fn text(value: &Value) -> Option<String> {
     String::from_redis_value_ref(value).ok()
 }
 
-/// Asks for a sign of life of a connection: who is there, whether it tracks, and
-/// these keys, so that they stay warm (C19) and tracked.
+/// Asks for a sign of life of a connection: who is there, whether it tracks, what it
+/// has dropped, and these keys, so that they stay warm (C19) and tracked.
 pub(super) async fn check(live: &mut Live, keys: &[Vec<u8>]) -> Result<Vitals, RedisError> {
     let identity = live.identity();
     let mut commands = redis::pipe();
     commands.cmd("HELLO");
     if identity.tracks {
         commands.cmd("CLIENT").arg("TRACKINGINFO");
+        commands.cmd("INFO").arg("stats");
     }
     for key in keys {
         commands.cmd("GET").arg(key);
@@ -127,18 +130,19 @@ pub(super) async fn check(live: &mut Live, keys: &[Vec<u8>]) -> Result<Vitals, R
         Vitals::Replica
     } else if !identity.tracks {
         Vitals::Untracked
-    } else if is_tracking(&replies[1]) {
-        Vitals::Sound
-    } else {
+    } else if !is_tracking(&replies[1]) {
         Vitals::Changed
+    } else {
+        let census = Census::read(&replies[2]);
+        census.map_or(Vitals::Untracked, Vitals::Sound)
     })
 }
 
 /// What a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Vitals {
-    Sound,
-    /// It never tracked: that was refused.
+    Sound(Census),
+    /// It never tracked, or does not say what it drops: that was refused.
     Untracked,
     /// It serves reads, and vouches for nothing.
     Replica,
