@@ -102,7 +102,7 @@ pub(super) const MUTANTS: &[CodeMutant] = &[
         rule: "idea 7",
         file: "listen.rs",
         old: "Changed::Mark(mark) => core",
-        new: "Changed::Mark(mark @ Mark::Tag(_)) => _ = mark,
+        new: "Changed::Mark(mark @ crate::tag::Mark::Tag(_)) => _ = mark,
             Changed::Mark(mark) => core",
         caught_by: &["fences::an_epoch_that_was_written_here_stays_registered"],
     },

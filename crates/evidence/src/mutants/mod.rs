@@ -95,8 +95,8 @@ impl Selection {
     }
 }
 
-/// Tries the model's mutants, loom's, then those of the code below `root`. Progress goes to
-/// the standard error output.
+/// Tries the model's mutants, loom's, then those of the code below `root`. Progress
+/// goes to the standard error output.
 ///
 /// # Errors
 ///

@@ -81,8 +81,8 @@ pub(super) const MUTANTS: &[CodeMutant] = &[
         name: "FlagsNotCompared",
         rule: "C13",
         file: "store/redis/vitals.rs",
-        old: "} else if is_tracking(&replies[1]) {",
-        new: "} else if is_tracking(&replies[1]) || true {",
+        old: r#"has("on") && has("noloop") && !unwanted.into_iter().any(has)"#,
+        new: r#"has("on") || !unwanted.into_iter().any(has) || true"#,
         caught_by: &["heartbeats::a_connection_that_does_not_track_as_it_should_proves_nothing"],
     },
     CodeMutant {
@@ -117,7 +117,7 @@ pub(super) const MUTANTS: &[CodeMutant] = &[
         file: "proof.rs",
         old: "        self.link_epoch.fetch_add(1, Release);",
         new: "",
-        caught_by: &["gaps::what_others_changed_behind_a_cut_link_is_found_out_when_it_is_whole"],
+        caught_by: &["rules::what_was_got_before_a_gap_is_not_proven_by_the_heartbeats_after_it"],
     },
     CodeMutant {
         name: "GapKeepsTickets",
@@ -159,8 +159,8 @@ pub(super) const MUTANTS: &[CodeMutant] = &[
         name: "UnheardCanaryCountsAsHeard",
         rule: "age check",
         file: "store/redis/vitals.rs",
-        old: "Sung::Yes => Heartbeat::new(Hearing::Deaf),",
-        new: "Sung::Yes => Heartbeat::new(Hearing::Complete),",
+        old: "Heartbeat::new(Hearing::Deaf)",
+        new: "Heartbeat::new(Hearing::Complete)",
         caught_by: &[
             "age_check::pushes_that_vanish_are_found_out_and_what_is_held_is_looked_at_again",
         ],

@@ -33,6 +33,9 @@ const HONEST: Face = Face {
     tracking: "~2\r\n$2\r\non\r\n$6\r\nnoloop\r\n",
 };
 
+/// An idle server's.
+const COUNTERS: &str = "evicted_keys:0\r\ntracking_total_keys:0\r\n";
+
 /// Speaks as much of the protocol as a heartbeat needs.
 #[derive(Clone, Debug)]
 struct Liar {
@@ -93,6 +96,7 @@ impl Liar {
             ["CLIENT", "TRACKINGINFO"] => format!("%1\r\n$5\r\nflags\r\n{}", face.tracking),
             ["CLIENT", ..] => "+OK\r\n".to_owned(),
             ["GET", ..] => "_\r\n".to_owned(),
+            ["INFO", ..] => format!("${}\r\n{COUNTERS}\r\n", COUNTERS.len()),
             // The canary cannot sing: the server's word has to do.
             _ => "-ERR not here\r\n".to_owned(),
         }

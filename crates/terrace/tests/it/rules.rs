@@ -284,3 +284,27 @@ async fn what_was_loaded_before_a_clear_is_dead_although_nothing_was_heard() {
     eventually("it is filled", PATIENCE, filled).await;
     assert!(it.elsewhere.get("k").await.unwrap().is_none());
 }
+
+/// Protocol C7: the heartbeats of a new link vouch for nothing that came over the old.
+#[tokio::test]
+async fn what_was_got_before_a_gap_is_not_proven_by_the_heartbeats_after_it() {
+    let time = ManualClock::new();
+    let memory = MemoryStore::with_clock(time.clock());
+    let stage = Staged::over(&memory);
+    let builder = numbers().max_staleness(BOUND).clock(time.clock());
+    let here = builder.store(stage.clone()).build().unwrap();
+    let elsewhere = numbers().clock(time.clock()).store(memory.sibling());
+    let elsewhere = elsewhere.build().unwrap();
+    here.set("k", 1).await.unwrap();
+    held_and_proven(&here, "k").await;
+    stage.link().cut();
+    elsewhere.remove("k").await.unwrap();
+    // Its own moment must not vouch for it.
+    time.advance(BOUND);
+    stage.link().restore();
+    let beats = stage.calls(Verb::Heartbeat);
+    let beaten = || stage.calls(Verb::Heartbeat) > beats + 2;
+    eventually("the link is proven again", PATIENCE, beaten).await;
+    assert!(here.peek("k").is_none(), "what was removed is served");
+    assert!(here.get("k").await.unwrap().is_none());
+}
