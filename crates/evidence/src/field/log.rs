@@ -166,6 +166,7 @@ impl Book {
                 process,
                 key: *key,
                 floor: *floor,
+                deletes: void.call.deletes(),
                 ok: void.ok,
                 began: void.began,
                 ended: void.ended,

@@ -196,6 +196,13 @@ pub(crate) enum Call {
     Outside,
 }
 
+impl Call {
+    /// Whether the values are gone from Redis afterwards, rather than disowned there.
+    pub(crate) fn deletes(self) -> bool {
+        !matches!(self, Self::RemoveTag | Self::Clear)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum By {
     #[serde(rename = "l")]

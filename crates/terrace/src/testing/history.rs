@@ -15,7 +15,8 @@
 //!   it said to be proven.
 //! - [`Void`]: a removal or a set, when the call began and returned, and its *floor*:
 //!   a version that the source had reached *before* the call began (for a set: the
-//!   version that was set). A removal of many keys is one void for each of them.
+//!   version that was set). A removal of many keys is one void for each of them,
+//!   and says whether it took their values out of the store or changed an epoch.
 //!
 //! A set must not be overtaken by the source while it runs, or it brings an old
 //! value back by its caller's wish: hold the source's lock for the key around both.
@@ -30,7 +31,8 @@
 //! - **G2** ([`Promise::FencedFills`]) a read answered by the store that nobody else's
 //!   call of that key could have answered ([`Read::alone`]), and that begins after a
 //!   void returned Ok *in any process*, is not below its floor: nothing older was
-//!   stored afterwards;
+//!   stored afterwards. After `remove_tag` and `clear`, which leave the values where
+//!   they are ([`Void::deletes`]), that holds from Δ after their return on;
 //! - **G3, G5** ([`Promise::BoundedStaleness`]) a read that says to be proven is not
 //!   below the floor of any void that returned Ok more than Δ (`max_staleness`) before
 //!   the read began;
@@ -68,6 +70,7 @@
 //!         process: Some(writer as u32),
 //!         key: "btc",
 //!         floor: version,
+//!         deletes: true,
 //!         ok: outcome.is_ok(),
 //!         began,
 //!         ended: start.elapsed(),
@@ -142,6 +145,10 @@ pub struct Void<K> {
     pub key: K,
     /// What the source had reached before the call began, or what was set.
     pub floor: u64,
+    /// Whether it took value and lease of the key away in the store, as all do but
+    /// `remove_tag` and `clear`: they change an epoch, and who has not heard of that
+    /// may hand out what the store has for Δ.
+    pub deletes: bool,
     /// Whether the call returned Ok. Otherwise it binds its own process alone.
     pub ok: bool,
     /// Just before the call.
@@ -272,21 +279,23 @@ impl<K: Clone + Eq + Hash + fmt::Debug> History<K> {
         };
         let own = floors.own.get(&(read.process, &read.key));
         let all = floors.ok.get(&read.key);
-        let mut demands = vec![(Promise::OwnWrites, own, read.began)];
+        let settled = highest_before(all, read.began.saturating_sub(self.max_staleness));
+        let mut demands = vec![(Promise::OwnWrites, highest_before(own, read.began))];
         if read.by == Source::Store && read.alone {
-            demands.push((Promise::FencedFills, all, read.began));
+            let deletion = highest_before(floors.deleted.get(&read.key), read.began);
+            let highest = deletion.into_iter().chain(settled);
+            demands.push((Promise::FencedFills, highest.max_by_key(|void| void.floor)));
         }
         if read.proven {
             verdict.proven += 1;
-            let until = read.began.saturating_sub(self.max_staleness);
-            demands.push((Promise::BoundedStaleness, all, until));
+            demands.push((Promise::BoundedStaleness, settled));
             let missed = all.and_then(|voids| voids.first_above(version));
             let staleness = missed.map(|ended| read.began.saturating_sub(ended));
             verdict.largest_staleness =
                 verdict.largest_staleness.max(staleness.unwrap_or_default());
         }
-        for (promise, voids, until) in demands {
-            let Some(void) = voids.and_then(|voids| voids.highest_before(until)) else {
+        for (promise, void) in demands {
+            let Some(void) = void else {
                 continue;
             };
             *verdict.tried.entry(promise).or_default() += 1;
@@ -367,27 +376,41 @@ struct Floors<'a, K> {
     own: HashMap<(u32, &'a K), Voids<'a, K>>,
     /// Of all processes, those that returned Ok.
     ok: HashMap<&'a K, Voids<'a, K>>,
+    /// Of these, those that deleted.
+    deleted: HashMap<&'a K, Voids<'a, K>>,
+}
+
+fn highest_before<'a, K>(voids: Option<&Voids<'a, K>>, until: Duration) -> Option<&'a Void<K>> {
+    voids.and_then(|voids| voids.highest_before(until))
 }
 
 impl<'a, K: Eq + Hash> Floors<'a, K> {
     fn of(voids: &'a [Void<K>]) -> Self {
         let mut own: HashMap<_, Vec<_>> = HashMap::new();
         let mut ok: HashMap<_, Vec<_>> = HashMap::new();
+        let mut deleted: HashMap<_, Vec<_>> = HashMap::new();
         for void in voids {
             if let Some(process) = void.process {
                 own.entry((process, &void.key)).or_default().push(void);
             }
             if void.ok {
                 ok.entry(&void.key).or_default().push(void);
+                if void.deletes {
+                    deleted.entry(&void.key).or_default().push(void);
+                }
             }
         }
-        let own = own.into_iter().map(|(key, voids)| (key, Voids::of(voids)));
-        let ok = ok.into_iter().map(|(key, voids)| (key, Voids::of(voids)));
         Self {
-            own: own.collect(),
-            ok: ok.collect(),
+            own: sorted(own),
+            ok: sorted(ok),
+            deleted: sorted(deleted),
         }
     }
+}
+
+fn sorted<'a, I: Eq + Hash, K>(voids: HashMap<I, Vec<&'a Void<K>>>) -> HashMap<I, Voids<'a, K>> {
+    let voids = voids.into_iter();
+    voids.map(|(of, voids)| (of, Voids::of(voids))).collect()
 }
 
 /// Versions of the source by the time that it began to move to them.
@@ -441,6 +464,7 @@ mod tests {
             process: Some(process),
             key: "k",
             floor,
+            deletes: true,
             ok: true,
             began: at(ended - 5),
             ended: at(ended),
@@ -492,6 +516,31 @@ mod tests {
             ..stored
         };
         assert_eq!(broken(&removal, joined), []);
+    }
+
+    #[test]
+    fn what_a_group_removal_leaves_in_the_store_is_caught_after_delta() {
+        let removal = [Void {
+            deletes: false,
+            ..void(1, 7, 100)
+        }];
+        let stored = |began| read(2, 6, Source::Store, began);
+        assert_eq!(broken(&removal, stored(1_100)), []);
+        assert_eq!(broken(&removal, stored(1_101)), [Promise::FencedFills]);
+        let own = read(1, 6, Source::Store, 101);
+        assert_eq!(broken(&removal, own), [Promise::OwnWrites]);
+    }
+
+    #[test]
+    fn a_group_removal_does_not_excuse_what_a_removal_deleted() {
+        let group = Void {
+            deletes: false,
+            ..void(1, 8, 200)
+        };
+        let voids = [void(1, 7, 100), group];
+        assert_eq!(broken(&voids, read(2, 7, Source::Store, 300)), []);
+        let older = read(2, 6, Source::Store, 300);
+        assert_eq!(broken(&voids, older), [Promise::FencedFills]);
     }
 
     #[test]
