@@ -55,11 +55,13 @@ const SIZES: [(&str, &str, &str); 3] = [
 ];
 
 /// Cut out of `core.rs`, which as a whole needs half the library.
-const OF_CORE: [&str; 5] = [
+const OF_CORE: [&str; 7] = [
     "#[derive(Clone, Copy, Debug, PartialEq, Eq)]\npub(crate) enum Service {",
     "    #[inline]\n    pub(crate) fn service(",
-    "    #[cold]\n    fn service_in_doubt(",
-    "    #[cold]\n    fn judge(",
+    "    #[cold]\n    fn service_after_a_change(",
+    "    fn service_in_doubt(",
+    "    fn serves_in_doubt(",
+    "    fn judge(",
     "    pub(crate) fn grounds(",
 ];
 /// Cut out of `clock.rs`, which reads the system's clocks.
@@ -133,7 +135,7 @@ fn world(name: &str, mutant: Option<&Mutant>, sources: &Path, manifest: &Path) -
             &format!("use std::time::Duration;\n{}", moment.join("\n")),
         );
         let core = cut_all(&text("core")?, &OF_CORE)?;
-        let (service, methods) = core.split_first().expect("it was cut into five");
+        let (service, methods) = core.split_first().expect("it was cut into some");
         let methods = methods.join("\n").replace("Record<V>", "Record<u64>");
         let methods = format!("impl<V: Guarded> Core<V> {{\n{methods}\n}}\n");
         parts += &module("core", &format!("{CORE}{service}\n{methods}"));

@@ -142,12 +142,10 @@ impl<V: Send + Sync + 'static> Core<V> {
     pub(crate) fn service(&self, record: &Record<V>, now: Moment, coherence: Coherence) -> Service {
         // Read before the comparison: a change during it is seen the next time.
         let wide = self.gate.wide();
-        if record.wide() != wide {
-            match self.judge(record) {
-                Verdict::Alive => record.has_survived(wide),
-                Verdict::Dead => return Service::Never,
-                Verdict::Unsure => return self.service_in_doubt(coherence),
-            }
+        if record.wide() != wide
+            && let Some(service) = self.service_after_a_change(record, wide, coherence)
+        {
+            return service;
         }
         let covered = self.proof.covers(record.link_epoch(), now);
         let recent = |as_of| self.proof.is_recent(as_of, now);
@@ -158,21 +156,49 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
     }
 
+    /// What became of it in a change that it was not checked against; nothing, if it lives.
     #[cold]
-    fn service_in_doubt(&self, coherence: Coherence) -> Service {
-        match coherence {
-            Coherence::Available if !self.proof.is_answering() => Service::AsUnproven,
-            Coherence::Available | Coherence::Required => Service::AfterAsking,
+    fn service_after_a_change(
+        &self,
+        record: &Record<V>,
+        wide: u64,
+        coherence: Coherence,
+    ) -> Option<Service> {
+        // Nobody could say, and there is still nobody to ask: not worth the table's lock.
+        if record.is_unsure_at(wide) && self.serves_in_doubt(coherence) {
+            return Some(Service::AsUnproven);
+        }
+        match self.judge(record) {
+            Verdict::Alive => {
+                record.has_survived(wide);
+                None
+            }
+            Verdict::Dead => Some(Service::Never),
+            Verdict::Unsure => {
+                record.is_unsure_since(wide);
+                Some(self.service_in_doubt(coherence))
+            }
         }
     }
 
-    #[cold]
+    fn service_in_doubt(&self, coherence: Coherence) -> Service {
+        if self.serves_in_doubt(coherence) {
+            Service::AsUnproven
+        } else {
+            Service::AfterAsking
+        }
+    }
+
+    fn serves_in_doubt(&self, coherence: Coherence) -> bool {
+        coherence == Coherence::Available && !self.proof.is_answering()
+    }
+
     fn judge(&self, record: &Record<V>) -> Verdict {
         let Some(epochs) = record.epochs() else {
             return Verdict::Dead;
         };
         self.tags
-            .judge(epochs, record.wide(), self.proof.link_epoch())
+            .judge(epochs, record.checked_at(), self.proof.link_epoch())
     }
 
     /// On what grounds an epoch counts as known now.

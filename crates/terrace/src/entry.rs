@@ -60,6 +60,9 @@ pub(crate) struct Stamp {
     pub(crate) as_of: Moment,
 }
 
+/// Beside a change's number: whether the record survived it nobody could say.
+const UNSURE: u64 = 1 << 63;
+
 /// A value as L1 holds it. Its times are the ends of its phases.
 pub(crate) struct Record<V> {
     value: V,
@@ -163,9 +166,25 @@ impl<V> Record<V> {
         self.wide.load(Relaxed)
     }
 
-    /// It has been checked against this change.
+    /// The last change that it has been checked against, whatever came of it.
+    pub(crate) fn checked_at(&self) -> u64 {
+        self.wide() & !UNSURE
+    }
+
+    /// It has been checked against this change, and lives.
     pub(crate) fn has_survived(&self, wide: u64) {
-        self.wide.fetch_max(wide, Relaxed);
+        let newer = |before: u64| (before & !UNSURE <= wide).then_some(wide);
+        let _ = self.wide.fetch_update(Relaxed, Relaxed, newer);
+    }
+
+    /// It has been checked against this change, and nobody could say.
+    pub(crate) fn is_unsure_since(&self, wide: u64) {
+        let newer = |before: u64| (before & !UNSURE < wide).then_some(wide | UNSURE);
+        let _ = self.wide.fetch_update(Relaxed, Relaxed, newer);
+    }
+
+    pub(crate) fn is_unsure_at(&self, wide: u64) -> bool {
+        self.wide() == wide | UNSURE
     }
 
     fn as_of(&self) -> Moment {

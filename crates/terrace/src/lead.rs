@@ -227,7 +227,7 @@ impl<V: Send + Sync + 'static> Leader<V> {
                 return Next::Unleased;
             }
             Confirmed::Silence => {
-                count(&self.core.counters.unproven_hits);
+                self.core.counters.unproven_hits.add_one();
                 false
             }
         };

@@ -54,7 +54,7 @@ pub(crate) fn look<V: Send + Sync + 'static>(
     let service = core.service(&record, now, coherence);
     match service {
         Service::AsProven | Service::AsLoaded => {}
-        Service::AsUnproven => count(&core.counters.unproven_hits),
+        Service::AsUnproven => core.counters.unproven_hits.add_one(),
         Service::AfterAsking => return Look::Doubtful(record),
         Service::Never => return Look::Nothing,
     }
@@ -90,7 +90,7 @@ pub(crate) async fn find<V: Send + Sync + 'static>(
         match confirmed {
             Confirmed::Yes => return Some(entry().vouched(true)),
             Confirmed::Silence if available => {
-                count(&core.counters.unproven_hits);
+                core.counters.unproven_hits.add_one();
                 return Some(entry());
             }
             Confirmed::Silence => return None,

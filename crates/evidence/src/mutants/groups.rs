@@ -12,6 +12,16 @@ pub(super) const MUTANTS: &[CodeMutant] = &[
         caught_by: &["pending::what_changes_during_a_load_is_seen_by_whoever_comes_later"],
     },
     CodeMutant {
+        name: "UnsureForGood",
+        rule: "G1",
+        file: "entry.rs",
+        old: "self.wide() == wide | UNSURE",
+        new: "self.wide() & UNSURE != 0 && wide > 0",
+        caught_by: &[
+            "groups_pending::what_is_served_unproven_in_an_outage_is_gone_once_its_group_is_removed",
+        ],
+    },
+    CodeMutant {
         name: "TagBeforeClock",
         rule: "C8",
         file: "group.rs",

@@ -120,9 +120,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "wide_read_after_the_comparison",
         file: "core",
-        from: "Verdict::Alive => record.has_survived(wide),",
-        to: "Verdict::Alive => record.has_survived(self.gate.wide()),",
+        from: "record.has_survived(wide);",
+        to: "record.has_survived(self.gate.wide());",
         found_by: "a_hit_after_a_removal_by_group_is_none",
+    },
+    Mutant {
+        name: "wide_read_after_a_doubtful_comparison",
+        file: "core",
+        from: "record.is_unsure_since(wide);",
+        to: "record.is_unsure_since(self.gate.wide());",
+        found_by: "a_hit_in_doubt_after_a_removal_by_group_is_none",
     },
     Mutant {
         name: "change_numbered_before_the_lock",

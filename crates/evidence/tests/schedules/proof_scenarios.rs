@@ -21,6 +21,7 @@ use crate::explore::Witness;
 
 scenarios![
     a_hit_after_a_removal_by_group_is_none,
+    a_hit_in_doubt_after_a_removal_by_group_is_none,
     an_epoch_asked_for_before_a_change_is_not_learnt,
     a_heartbeat_after_a_gap_does_not_vouch_for_what_is_older,
     the_new_link_s_time_is_no_ground_for_the_old_link,
@@ -54,14 +55,20 @@ struct Process {
 
 /// L1 has a record of epoch 1, which is known to be the current one, and proven.
 fn process() -> Arc<Process> {
+    let it = process_in_doubt();
+    it.core.proof.grant(LINK, at(0));
+    it.core.tags.learn(Mark::Clear, known(1), it.core.gate.wide());
+    it
+}
+
+/// L1 has a record of epoch 1, and there is nobody to say whether that is the current one.
+fn process_in_doubt() -> Arc<Process> {
     let core = Core {
         gate: Arc::new(Gate::new(Arc::new(Shelf::default()))),
         tags: Arc::new(Tags::default()),
         proof: Proof::of_heartbeats(BOUND),
         clock: StoppedClock(at(5)),
     };
-    core.proof.grant(LINK, at(0));
-    core.tags.learn(Mark::Clear, known(1), core.gate.wide());
     // Some other group has changed since: the record is to be compared.
     core.gate.turn_wide();
     let life = Life {
@@ -98,9 +105,16 @@ impl Process {
 /// Two hits and the news of a removal: whoever begins after it was heard, or where
 /// it was heard, gets nothing, whatever the hits before have noted in the record.
 fn a_hit_after_a_removal_by_group_is_none(witness: &Witness) {
-    let it = process();
+    hits_and_a_removal(&process(), witness);
+}
+
+fn a_hit_in_doubt_after_a_removal_by_group_is_none(witness: &Witness) {
+    hits_and_a_removal(&process_in_doubt(), witness);
+}
+
+fn hits_and_a_removal(it: &Arc<Process>, witness: &Witness) {
     let hits = [(); 2].map(|()| {
-        let it = Arc::clone(&it);
+        let it = Arc::clone(it);
         thread::spawn(move || _ = it.hit())
     });
     it.hear_of_a_clear();

@@ -87,6 +87,30 @@ async fn members_of_a_group_whose_removal_failed_are_not_served_here_until_it_is
     }
 }
 
+/// Nobody can say of the members then whether they are still so, until it is known here.
+#[tokio::test]
+async fn what_is_served_unproven_in_an_outage_is_gone_once_its_group_is_removed() {
+    for group in Group::ALL {
+        let it = set();
+        for key in ["odd:1", "even:2"] {
+            let value = Loaded::new(1).tag(key.split(':').next().unwrap());
+            it.here.set(key, value).await.unwrap();
+            held_and_proven(&it.here, key).await;
+        }
+        it.stage.link().cut();
+        for key in ["odd:1", "even:2", "odd:1", "even:2"] {
+            let seen = it.here.peek(key).unwrap();
+            assert!(!seen.proven(), "{group:?}: {key}");
+        }
+        fails(&it, group).await;
+        assert!(it.here.peek("odd:1").is_none(), "{group:?}");
+        let other = it.here.peek("even:2").is_some();
+        assert_eq!(other, group != Group::Everything, "{group:?}");
+        it.stage.link().restore();
+        it.settled().await;
+    }
+}
+
 /// What another process stores meanwhile under the old epoch is not trusted either.
 #[tokio::test]
 async fn what_another_process_stores_before_a_removal_is_settled_is_not_served_here() {
