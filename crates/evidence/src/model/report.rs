@@ -49,13 +49,13 @@ impl Report {
         self.rows.iter().map(|row| row.states).sum()
     }
 
-    /// Scenarios whose search stopped at its bound.
-    pub fn cut(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter().filter(|row| row.ending == Ending::Cut)
+    /// How many searches stopped at their bound.
+    pub fn cut(&self) -> usize {
+        self.rows.iter().filter(|row| row.is_cut()).count()
     }
 
-    fn groups(&self) -> Vec<(&str, Totals)> {
-        let mut groups: Vec<(&str, Totals)> = Vec::new();
+    fn groups(&self) -> Vec<(&str, Totals<'_>)> {
+        let mut groups: Vec<(&str, Totals<'_>)> = Vec::new();
         for row in &self.rows {
             let group = match groups.iter().position(|(name, _)| *name == row.group) {
                 Some(known) => known,
@@ -71,24 +71,32 @@ impl Report {
 }
 
 impl Row {
+    fn is_cut(&self) -> bool {
+        self.ending == Ending::Cut
+    }
+
     fn is_broken(&self) -> bool {
         matches!(self.ending, Ending::Broken { .. })
     }
 }
 
 #[derive(Default)]
-struct Totals {
+struct Totals<'a> {
     scenarios: usize,
     states: usize,
     cut: usize,
+    first_cut: Option<&'a Row>,
     broken: usize,
 }
 
-impl Totals {
-    fn add(&mut self, row: &Row) {
+impl<'a> Totals<'a> {
+    fn add(&mut self, row: &'a Row) {
         self.scenarios += 1;
         self.states += row.states;
-        self.cut += usize::from(row.ending == Ending::Cut);
+        if row.is_cut() {
+            self.cut += 1;
+            self.first_cut.get_or_insert(row);
+        }
         self.broken += usize::from(row.is_broken());
     }
 }
@@ -110,8 +118,15 @@ impl fmt::Display for Report {
                 totals.scenarios, totals.states, totals.cut, totals.broken
             )?;
         }
-        for row in self.cut() {
-            writeln!(f, "cut at {} states: {}", row.states, row.scenario)?;
+        for (_, totals) in &self.groups() {
+            if let Some(row) = totals.first_cut {
+                let more = totals.cut - 1;
+                writeln!(
+                    f,
+                    "cut at {} states, as {more} more of its group: {}",
+                    row.states, row.scenario
+                )?;
+            }
         }
         for row in &self.rows {
             if let Ending::Broken { promise, steps } = &row.ending {
