@@ -84,13 +84,7 @@ async fn one_closed_bar_too_few_gives_a_reason_and_no_value() {
         return;
     };
     let stand = Stand::with_simulator(options).await;
-    let summary = json(
-        &stand
-            .service(Caching::On)
-            .fetch_dashboard_summary()
-            .await
-            .summary,
-    );
+    let summary = stand.summary().await;
     assert_eq!(summary["btc_rsi_14"], serde_json::Value::Null);
     assert_eq!(
         summary["fields"]["btc_rsi_14"]["error"],

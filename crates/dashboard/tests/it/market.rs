@@ -180,13 +180,7 @@ async fn one_broken_endpoint_does_not_take_the_prices_with_it() {
         ..Fault::always(status(400))
     };
     stand.simulator.inject(Source::Binance, klines);
-    let summary = json(
-        &stand
-            .service(Caching::On)
-            .fetch_dashboard_summary()
-            .await
-            .summary,
-    );
+    let summary = stand.summary().await;
     group_is_missing(&summary, Group::Candles, &["refused"]);
     assert_eq!(summary["fields"]["btc_price_usd"]["status"], "fresh");
     assert_eq!(summary["rsi_14"], Value::Null);
@@ -200,13 +194,7 @@ async fn a_failure_that_passes_is_asked_about_again_at_once() {
         ..Fault::always(status(500))
     };
     stand.simulator.inject(Source::CoinGecko, once);
-    let summary = json(
-        &stand
-            .service(Caching::On)
-            .fetch_dashboard_summary()
-            .await
-            .summary,
-    );
+    let summary = stand.summary().await;
     assert!(summary["market_cap_usd"].is_number());
     assert_eq!(stand.calls("coingecko /api/v3/global"), 2);
 }
@@ -284,13 +272,7 @@ async fn a_slow_answer_within_the_deadline_is_taken() {
     let stand = Stand::new().await;
     let delay = UPSTREAM_TIMEOUT * 3 / 5;
     stand.break_source(Source::Fng, FaultKind::Latency { delay });
-    let summary = json(
-        &stand
-            .service(Caching::On)
-            .fetch_dashboard_summary()
-            .await
-            .summary,
-    );
+    let summary = stand.summary().await;
     assert_eq!(summary["fields"]["fng_value"]["status"], "fresh");
     assert_eq!(stand.calls("fng /fng/"), 1);
 }

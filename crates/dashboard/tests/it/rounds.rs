@@ -205,13 +205,7 @@ async fn a_summary_follows_the_symbols_that_are_set() {
         "sol".parse().expect("a coin"),
         "btc".parse().expect("a coin"),
     ];
-    let summary = json(
-        &stand
-            .service(Caching::On)
-            .fetch_dashboard_summary()
-            .await
-            .summary,
-    );
+    let summary = stand.summary().await;
     let names: Vec<_> = summary.as_object().expect("an object").keys().collect();
     assert!(names.iter().any(|name| *name == "sol_price_usd"));
     assert!(!names.iter().any(|name| name.starts_with("ada_")));

@@ -61,6 +61,17 @@ impl Stand {
         self.service_over(cache)
     }
 
+    /// What a fresh service with caches answers, as JSON.
+    pub(crate) async fn summary(&self) -> Value {
+        json(
+            &self
+                .service(Caching::On)
+                .fetch_dashboard_summary()
+                .await
+                .summary,
+        )
+    }
+
     pub(crate) fn service_over(&self, cache: Option<Arc<CacheManager>>) -> Arc<DataService> {
         DataService::start(&self.config, cache).expect("the service starts")
     }

@@ -25,7 +25,7 @@ use crate::{
     redis_server::RedisServer,
     worker::{
         WorkerSettings,
-        wire::{Action, Key, Workload},
+        wire::{Action, Answer, Call, Key, VoidEvent, Workload},
     },
 };
 
@@ -105,6 +105,30 @@ impl Field {
             field.until_healthy(index).await?;
         }
         Ok(field)
+    }
+
+    /// The source of a key moves on, and a worker removes what was made of it. Answers
+    /// the floor, and whether the removal returned Ok.
+    pub(crate) async fn move_on_and_remove(
+        &self,
+        index: usize,
+        key: Key,
+    ) -> Result<(u64, bool), BoxError> {
+        let (worker, floor) = (self.worker(index)?, self.origin.next(key));
+        let (ok, began, ended) = match worker.ask(Action::Remove(key)).await? {
+            Answer::Done { began, ended } => (true, began, ended),
+            Answer::Failed { began, ended, .. } => (false, began, ended),
+            other => return Err(format!("a removal: {other:?}").into()),
+        };
+        let void = VoidEvent {
+            floors: vec![(key, floor)],
+            ok,
+            began,
+            ended,
+            call: Call::Remove,
+        };
+        self.log.void(Some(worker.number()), &void);
+        Ok((floor, ok))
     }
 
     /// Starts the worker of a place: another process than any before.

@@ -19,17 +19,24 @@ impl State {
 
     /// From the look into L1 on. Also for those whose flight ended without an answer.
     fn look_or_join(&mut self, task: usize, rules: Rules) {
-        if self.answer_from_l1(task, rules) || self.join(task, rules) {
-            return;
-        }
-        self.tasks[task].ticket = true;
-        self.tasks[task].is_joinable = true;
-        if self.must_not_read(task, rules) {
-            self.bare(task);
-        } else {
+        if self.sets_out(task, rules) {
             self.send(task, Verb::Get, (NONE, NONE));
             self.tasks[task].at = At::Asked;
         }
+    }
+
+    /// Whether the task is to ask L2: nobody here has an answer for it, nor will have.
+    fn sets_out(&mut self, task: usize, rules: Rules) -> bool {
+        if self.answer_from_l1(task, rules) || self.join(task, rules) {
+            return false;
+        }
+        self.tasks[task].ticket = true;
+        self.tasks[task].is_joinable = true;
+        let may_ask = !self.must_not_read(task, rules);
+        if !may_ask {
+            self.bare(task);
+        }
+        may_ask
     }
 
     fn answer_from_l1(&mut self, task: usize, rules: Rules) -> bool {
@@ -206,14 +213,7 @@ impl State {
     /// A new ticket: the wake-up was the end of the old one.
     fn wake(&mut self, task: usize, rules: Rules) {
         self.tasks[task].is_signalled = false;
-        if self.answer_from_l1(task, rules) || self.join(task, rules) {
-            return;
-        }
-        self.tasks[task].ticket = true;
-        self.tasks[task].is_joinable = true;
-        if self.must_not_read(task, rules) {
-            self.bare(task);
-        } else {
+        if self.sets_out(task, rules) {
             self.lease(task, NONE, rules);
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     field::{Field, Plan},
     proxy::Flow,
     table::Table,
-    worker::wire::{Action, Answer, Call, Key, VoidEvent, Workload},
+    worker::wire::{Key, Workload},
 };
 
 const KEYS: Key = 8;
@@ -81,22 +81,7 @@ pub(super) async fn run(program: &Path, size: Size, kind: Kind) -> Result<Table,
 async fn remove_for(field: &Field, span: Duration) -> Result<(), BoxError> {
     let (until, mut key) = (clock::now() + span, 0);
     while clock::now() < until {
-        let worker = field.worker(0)?;
-        let floors = vec![(key, field.origin.next(key))];
-        let (ok, began, ended) = match worker.ask(Action::Remove(key)).await? {
-            Answer::Done { began, ended } => (true, began, ended),
-            Answer::Failed { began, ended, .. } => (false, began, ended),
-            other => return Err(format!("a removal: {other:?}").into()),
-        };
-        let call = Call::Remove;
-        let void = VoidEvent {
-            floors,
-            ok,
-            began,
-            ended,
-            call,
-        };
-        field.log.void(Some(worker.number()), &void);
+        field.move_on_and_remove(0, key).await?;
         key = (key + 1) % KEYS;
         tokio::time::sleep(BEAT).await;
     }

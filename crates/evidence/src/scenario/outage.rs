@@ -11,7 +11,7 @@ use crate::{
     field::{Field, Plan, until},
     proxy::{Door, Ending},
     table::Table,
-    worker::wire::{Action, Answer, Call, Key, Reading, VoidEvent, Workload},
+    worker::wire::{Call, Key, Reading, VoidEvent, Workload},
 };
 
 const KEYS: Key = 24;
@@ -81,22 +81,8 @@ async fn remove_over(
     let until = clock::now() + span;
     let beat = span / (KEYS / 2 + 1);
     for key in (0..KEYS).step_by(2) {
-        let floor = field.origin.next(key);
-        let remover = field.worker(REMOVER)?;
-        let answer = remover.ask(Action::Remove(key)).await?;
-        if let Answer::Failed { began, ended, .. } = answer {
-            reported += 1;
-            let (floors, ok) = (vec![(key, floor)], false);
-            let call = Call::Remove;
-            let void = VoidEvent {
-                floors,
-                ok,
-                began,
-                ended,
-                call,
-            };
-            field.log.void(Some(remover.number()), &void);
-        }
+        let (floor, ok) = field.move_on_and_remove(REMOVER, key).await?;
+        reported += u64::from(!ok);
         removed.push((key, floor));
         tokio::time::sleep(beat).await;
     }

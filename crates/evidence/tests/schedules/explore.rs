@@ -9,6 +9,8 @@ use std::{
     },
 };
 
+use loom::thread::{JoinHandle, spawn};
+
 /// Threads are taken off the processor against their will at most so often in a
 /// schedule: nearly all known races need one or two.
 const PREEMPTIONS: usize = 3;
@@ -31,6 +33,23 @@ impl Witness {
             let mut first = self.0.lock().expect("nobody panics here");
             first.get_or_insert_with(|| promise.to_owned());
         }
+    }
+}
+
+/// What several threads of a schedule share.
+pub(crate) trait Shared: Clone + 'static {
+    /// Does something on a thread of its own.
+    fn apart(&self, act: impl FnOnce(Self) + 'static) -> JoinHandle<()> {
+        let own = self.clone();
+        spawn(move || act(own))
+    }
+}
+
+impl<T: Clone + 'static> Shared for T {}
+
+pub(crate) fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    for thread in threads {
+        thread.join().expect("nobody panics");
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     gate::Ticket,
     gate_scenarios::{KEY, Tiers},
 };
-use crate::explore::Witness;
+use crate::explore::{Shared as _, Witness, join};
 
 scenarios![
     one_leads_and_the_others_get_its_outcome,
@@ -65,17 +65,6 @@ impl Crew {
             }
             Boarding::Outdated => self.witness.demand(false, "a newer flight from nowhere"),
         }
-    }
-
-    fn apart(&self, act: impl FnOnce(Self) + 'static) -> thread::JoinHandle<()> {
-        let own = self.clone();
-        thread::spawn(move || act(own))
-    }
-}
-
-fn join(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
-    for thread in threads {
-        thread.join().expect("nobody panics");
     }
 }
 

@@ -9,19 +9,16 @@ use std::{
     task::{Context, Wake, Waker},
 };
 
-use loom::{
-    sync::{
-        Mutex,
-        atomic::{
-            AtomicU64,
-            Ordering::{AcqRel, Acquire, Release},
-        },
+use loom::sync::{
+    Mutex,
+    atomic::{
+        AtomicU64,
+        Ordering::{AcqRel, Acquire, Release},
     },
-    thread,
 };
 
 use super::gate::{Gate, Guarded, Matches};
-use crate::explore::Witness;
+use crate::explore::{Shared as _, Witness, join};
 
 scenarios![
     what_was_fetched_before_a_write_is_not_kept,
@@ -109,17 +106,6 @@ impl Tiers {
         let closed = self.gate.close(&Arc::from(KEY), None, |_| ());
         self.store(version);
         closed.open_with(|shelf| shelf.put(version));
-    }
-
-    fn apart(&self, act: impl FnOnce(Self) + 'static) -> thread::JoinHandle<()> {
-        let own = self.clone();
-        thread::spawn(move || act(own))
-    }
-}
-
-fn join(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
-    for thread in threads {
-        thread.join().expect("nobody panics");
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use loom::{sync::Mutex, thread};
+use loom::sync::Mutex;
 
 use super::{
     clock::Moment,
@@ -17,7 +17,7 @@ use super::{
     tag::{Epoch, Epochs, Mark},
     tags::{Grounds, Known, Tags},
 };
-use crate::explore::Witness;
+use crate::explore::{Shared as _, Witness, join};
 
 scenarios![
     a_hit_after_a_removal_by_group_is_none,
@@ -113,31 +113,23 @@ fn a_hit_in_doubt_after_a_removal_by_group_is_none(witness: &Witness) {
 }
 
 fn hits_and_a_removal(it: &Arc<Process>, witness: &Witness) {
-    let hits = [(); 2].map(|()| {
-        let it = Arc::clone(it);
-        thread::spawn(move || _ = it.hit())
-    });
+    let hits = [(); 2].map(|()| it.apart(|it| _ = it.hit()));
     it.hear_of_a_clear();
     witness.demand(it.hit() == Service::Never, "who heard of it is served");
-    for hit in hits {
-        hit.join().expect("nobody panics");
-    }
+    join(hits);
     witness.demand(it.hit() == Service::Never, "a removed entry is served");
 }
 
 fn an_epoch_asked_for_before_a_change_is_not_learnt(witness: &Witness) {
     let (it, stored) = (process(), Arc::new(Mutex::new(1)));
-    let asking = {
-        let (it, stored) = (Arc::clone(&it), Arc::clone(&stored));
-        thread::spawn(move || {
-            let asked_at = it.core.gate.wide();
-            let answer = *stored.lock().expect("nobody panics");
-            it.core.tags.learn(Mark::Clear, known(answer), asked_at);
-        })
-    };
+    let asking = (Arc::clone(&it), Arc::clone(&stored)).apart(|(it, stored)| {
+        let asked_at = it.core.gate.wide();
+        let answer = *stored.lock().expect("nobody panics");
+        it.core.tags.learn(Mark::Clear, known(answer), asked_at);
+    });
     *stored.lock().expect("nobody panics") = 2;
     it.hear_of_a_clear();
-    asking.join().expect("nobody panics");
+    join([asking]);
     let grounds = Grounds {
         link_epoch: LINK,
         told: at(0),
@@ -148,45 +140,37 @@ fn an_epoch_asked_for_before_a_change_is_not_learnt(witness: &Witness) {
     witness.demand(is_current, "an epoch that has passed counts as known");
 }
 
-fn apart(proof: &Arc<Proof>, act: impl FnOnce(&Proof) + 'static) -> thread::JoinHandle<()> {
-    let proof = Arc::clone(proof);
-    thread::spawn(move || act(&proof))
-}
-
 /// The link is lost and proven anew, while a hit looks at what came over the old one.
 fn a_heartbeat_after_a_gap_does_not_vouch_for_what_is_older(witness: &Witness) {
     let proof = Arc::new(Proof::of_heartbeats(BOUND));
     proof.grant(LINK, at(0));
-    let link = apart(&proof, |proof| {
+    let link = proof.apart(|proof| {
         proof.gap();
         proof.grant(LINK + 1, at(14));
     });
     let covers = proof.covers(LINK, at(15));
     witness.demand(!covers, "the new link vouches for what came over the old");
-    link.join().expect("nobody panics");
+    join([link]);
 }
 
 /// The same for the epochs of groups that are known over a link.
 fn the_new_link_s_time_is_no_ground_for_the_old_link(witness: &Witness) {
     let it = process();
-    let link = {
-        let it = Arc::clone(&it);
-        thread::spawn(move || {
-            it.core.proof.gap();
-            it.core.proof.grant(LINK + 1, at(14));
-        })
-    };
+    let link = it.apart(|it| {
+        it.core.proof.gap();
+        it.core.proof.grant(LINK + 1, at(14));
+    });
     let grounds = it.core.grounds();
     let is_own = grounds.link_epoch != LINK || grounds.told <= at(0);
     witness.demand(is_own, "the new link vouches for an epoch of the old");
-    link.join().expect("nobody panics");
+    join([link]);
 }
 
 fn an_answer_from_before_a_gap_grants_nothing_after_it(witness: &Witness) {
     let proof = Arc::new(Proof::of_heartbeats(BOUND));
-    let answer = apart(&proof, |proof| proof.grant(LINK, at(14)));
+    let answer = proof.apart(|proof| proof.grant(LINK, at(14)));
     proof.gap();
-    answer.join().expect("nobody panics");
+    join([answer]);
     let covers = proof.covers(LINK + 1, at(15));
     witness.demand(!covers, "the old link's heartbeat vouches for the new link");
 }
@@ -196,17 +180,11 @@ fn the_old_link_s_time_does_not_vouch_for_the_new_link(witness: &Witness) {
     let it = process();
     it.core.proof.grant(LINK, at(14));
     let threads = [
-        (|it: &Process| it.core.proof.gap()) as fn(&Process),
-        |it| it.record.stamp(stamp(it.core.proof.link_epoch())),
-    ]
-    .map(|act| {
-        let it = Arc::clone(&it);
-        thread::spawn(move || act(&it))
-    });
+        it.apart(|it| it.core.proof.gap()),
+        it.apart(|it| it.record.stamp(stamp(it.core.proof.link_epoch()))),
+    ];
     let link_epoch = it.record.link_epoch();
     let covers = link_epoch != LINK && it.core.proof.covers(link_epoch, at(15));
     witness.demand(!covers, "what nobody proved yet counts as proven");
-    for thread in threads {
-        thread.join().expect("nobody panics");
-    }
+    join(threads);
 }
