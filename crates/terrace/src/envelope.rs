@@ -214,6 +214,16 @@ pub(crate) fn open<'a>(
     })
 }
 
+/// Whether this is how another key's envelope begins. Looks at nothing else of it.
+pub(crate) fn is_of_another(bytes: &[u8], full_key: &str) -> bool {
+    let key = || {
+        let length = u16::from_le_bytes(array(bytes, 6)?);
+        bytes.get(HEADER_BYTES..)?.get(..usize::from(length))
+    };
+    let is_ours = bytes.starts_with(&MAGIC) && bytes.get(4) == Some(&FORMAT);
+    is_ours && key().is_some_and(|key| key != full_key.as_bytes())
+}
+
 type Tags = Box<[(Arc<str>, Epoch)]>;
 
 /// The tags, and what follows them.

@@ -10,6 +10,7 @@ pub(crate) mod keys;
 
 use std::{
     fmt,
+    ops::Range,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -29,7 +30,7 @@ use super::{
     StoreFuture, Stored, Writing,
 };
 use crate::{
-    envelope::Token,
+    envelope::{self, Token},
     error::Error,
     key::{Slot, check_name},
     pattern::Pattern,
@@ -134,8 +135,17 @@ impl RedisStore {
         commands: Pipeline,
     ) -> Result<T, Error> {
         let mut live = self.shared.link.live().await?;
+        self.send_all_over(&mut live, attempt, commands).await
+    }
+
+    async fn send_all_over<T: FromRedisValue>(
+        &self,
+        live: &mut Live,
+        attempt: &str,
+        commands: Pipeline,
+    ) -> Result<T, Error> {
         let reply = commands.query_async(live.connection()).await;
-        self.settle(attempt, &live, reply)
+        self.settle(attempt, live, reply)
     }
 
     async fn run<T: FromRedisValue>(
@@ -144,8 +154,38 @@ impl RedisStore {
         invoke: impl AsyncFnOnce(&Scripts, &mut MultiplexedConnection) -> Result<T, RedisError>,
     ) -> Result<T, Error> {
         let mut live = self.shared.link.live().await?;
+        self.run_over(&mut live, attempt, invoke).await
+    }
+
+    async fn run_over<T: FromRedisValue>(
+        &self,
+        live: &mut Live,
+        attempt: &str,
+        invoke: impl AsyncFnOnce(&Scripts, &mut MultiplexedConnection) -> Result<T, RedisError>,
+    ) -> Result<T, Error> {
         let reply = invoke(&self.shared.scripts, live.connection()).await;
-        self.settle(attempt, &live, reply)
+        self.settle(attempt, live, reply)
+    }
+
+    /// Another key's envelope either stands there, put there by somebody, or is the
+    /// reply to another question: then nothing that the connection says is to be
+    /// trusted. What stands there is found again. (Repaired meanwhile, it is not: that
+    /// costs a connection.)
+    async fn refuse_stray(&self, live: &mut Live, slot: &Slot, bytes: &[u8]) -> Result<(), Error> {
+        const ATTEMPT: &str = "reading a value again";
+        if !envelope::is_of_another(bytes, slot.full_key()) {
+            return Ok(());
+        }
+        let Range { start, end } = Token::RANGE;
+        let mut command = redis::cmd("GETRANGE");
+        command.arg(self.keys.value(slot)).arg(start).arg(end - 1);
+        let token: Vec<u8> = self.send_over(live, ATTEMPT, command).await?;
+        if token == bytes[Token::RANGE] {
+            return Ok(());
+        }
+        tracing::warn!(key = ?slot, "redis answered another question");
+        self.shared.link.replace(live);
+        Err(Error::unavailable(ATTEMPT, "replies are out of step"))
     }
 
     fn settle<T>(
@@ -180,11 +220,13 @@ impl Store for RedisStore {
             // commands need not be atomic: the life counts from the send.
             commands.cmd("GETRANGE").arg(&key).arg(0).arg(limit - 1);
             commands.cmd("PTTL").arg(&key);
-            let reply = self.send_all("reading a value", commands).await;
-            let (bytes, pttl): (Vec<u8>, i64) = match reply {
+            let mut live = self.shared.link.live().await?;
+            let reply = self.send_all_over(&mut live, "reading a value", commands);
+            let (bytes, pttl): (Vec<u8>, i64) = match reply.await {
                 Err(error) if link::is_wrong_type(&error) => (vec![0], -1),
                 other => other?,
             };
+            self.refuse_stray(&mut live, slot, &bytes).await?;
             // An absent key reads as an empty string, and no envelope is empty.
             Ok((!bytes.is_empty()).then(|| stored(bytes, pttl)))
         })
@@ -193,11 +235,13 @@ impl Store for RedisStore {
     fn lease<'a>(&'a self, slot: &'a Slot, request: LeaseRequest) -> StoreFuture<'a, Lease> {
         Box::pin(async move {
             let (value, lease) = (self.keys.value(slot), self.keys.lease(slot));
-            let (kind, bytes, pttl): (i64, Vec<u8>, i64) = self
-                .run("asking for a lease", async |scripts, connection| {
-                    scripts.lease(connection, &value, &lease, request).await
-                })
-                .await?;
+            let mut live = self.shared.link.live().await?;
+            let asking = async |scripts: &Scripts, connection: &mut _| {
+                scripts.lease(connection, &value, &lease, request).await
+            };
+            let reply = self.run_over(&mut live, "asking for a lease", asking);
+            let (kind, bytes, pttl): (i64, Vec<u8>, i64) = reply.await?;
+            self.refuse_stray(&mut live, slot, &bytes).await?;
             Ok(match kind {
                 0 => Lease::Value(stored(bytes, pttl)),
                 1 => Lease::Held(millis(pttl).unwrap_or(Duration::ZERO)),
@@ -242,10 +286,12 @@ impl Store for RedisStore {
     fn release<'a>(&'a self, slot: &'a Slot, token: Token) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let lease = self.keys.lease(slot);
-            self.run("giving a lease back", async |scripts, connection| {
-                scripts.release(connection, &lease, token).await
-            })
-            .await
+            let _number: i64 = self
+                .run("giving a lease back", async |scripts, connection| {
+                    scripts.release(connection, &lease, token).await
+                })
+                .await?;
+            Ok(())
         })
     }
 
@@ -255,7 +301,9 @@ impl Store for RedisStore {
             command
                 .arg(self.keys.value(slot))
                 .arg(self.keys.lease(slot));
-            self.send("removing a key", command).await
+            // Any other reply than a number is to another question: nothing is done then.
+            let _number: i64 = self.send("removing a key", command).await?;
+            Ok(())
         })
     }
 

@@ -69,7 +69,8 @@ struct Hello {
 }
 
 fn hello(reply: Value) -> Result<Hello, RedisError> {
-    let odd = || RedisError::from((ErrorKind::UnexpectedReturnType, "an odd reply to HELLO"));
+    // Of the kind that ends a connection: its replies may be out of step.
+    let odd = || RedisError::from((ErrorKind::Parse, "an odd reply to HELLO"));
     let Value::Map(fields) = reply else {
         return Err(odd());
     };
