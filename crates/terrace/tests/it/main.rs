@@ -42,6 +42,7 @@ mod redis_values;
 mod refreshes;
 mod rules;
 mod refusals;
+mod replies;
 mod tidy;
 mod transports;
 mod two_processes;

@@ -54,6 +54,10 @@ pub(crate) enum Flow {
     Inject(&'static [u8]),
     /// One whole frame comes twice.
     DuplicateOne,
+    /// The next so many whole frames come, and then the same ones again.
+    Again {
+        frames: usize,
+    },
 }
 
 /// The same under the name that tests of the direction to the server use.

@@ -13,7 +13,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Ending, Flow, Lane, Traffic, lock, resp::Framer};
+use super::{
+    Ending, Flow, Lane, Traffic, lock,
+    resp::{Framer, Piece},
+};
 
 /// Chunks on their way through a delay; more wait in the sender's socket.
 const DELAY_LINE: usize = 4_096;
@@ -41,9 +44,44 @@ pub(super) enum End {
 struct Progress {
     passed: u64,
     done: bool,
-    /// The bytes of the frame that is to come twice.
+    /// The bytes of the frames that are to come twice.
     copy: Option<Vec<u8>>,
+    /// How many of them are whole.
+    copied: usize,
     dropping: bool,
+}
+
+impl Progress {
+    /// What comes in addition, right behind this piece.
+    fn extra(&mut self, flow: Flow, piece: &Piece, part: &[u8]) -> Vec<u8> {
+        match flow {
+            _ if self.done => Vec::new(),
+            Flow::Inject(more) if piece.ends => {
+                self.done = true;
+                more.to_vec()
+            }
+            // The frame may have begun in an earlier chunk: then the next one.
+            Flow::DuplicateOne if self.copy.is_none() => {
+                self.copy = piece.ends.then(Vec::new);
+                Vec::new()
+            }
+            Flow::DuplicateOne => self.again(1, piece, part),
+            Flow::Again { frames } if self.copy.is_some() || piece.begins => {
+                self.again(frames, piece, part)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Keeps so many frames, and gives them when the last of them has ended.
+    fn again(&mut self, frames: usize, piece: &Piece, part: &[u8]) -> Vec<u8> {
+        let copy = self.copy.get_or_insert_default();
+        copy.extend_from_slice(part);
+        self.copied += usize::from(piece.ends);
+        self.done = self.copied == frames;
+        let whole = self.copy.take_if(|_| self.done);
+        whole.unwrap_or_default()
+    }
 }
 
 impl Pump {
@@ -141,7 +179,7 @@ impl Pump {
         for piece in framer.feed(bytes) {
             let part = &bytes[piece.bytes.clone()];
             if piece.ends && self.to_server {
-                self.count(framer.name());
+                self.count(piece.name.as_deref());
             }
             if piece.begins && piece.kind == b'>' && flow == Flow::DropPushes {
                 progress.dropping = true;
@@ -152,27 +190,7 @@ impl Pump {
                 progress.dropping = false;
                 self.traffic().pushes_dropped += 1;
             }
-            if piece.ends && !progress.done {
-                match flow {
-                    Flow::Inject(more) => {
-                        out.extend_from_slice(more);
-                        progress.done = true;
-                    }
-                    Flow::DuplicateOne => {
-                        // The frame may have begun in an earlier chunk: then the next one.
-                        if let Some(mut copy) = progress.copy.take() {
-                            copy.extend_from_slice(part);
-                            out.extend_from_slice(&copy);
-                            progress.done = true;
-                        } else {
-                            progress.copy = Some(Vec::new());
-                        }
-                    }
-                    _ => {}
-                }
-            } else if let Some(copy) = &mut progress.copy {
-                copy.extend_from_slice(part);
-            }
+            out.extend(progress.extra(flow, &piece, part));
         }
         let before = progress.passed;
         progress.passed += out.len() as u64;

@@ -14,6 +14,8 @@ pub(crate) struct Piece {
     pub(crate) kind: u8,
     pub(crate) begins: bool,
     pub(crate) ends: bool,
+    /// Of a frame that ends here: its first blob. A command's is its name.
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -86,14 +88,6 @@ impl Framer {
         pieces
     }
 
-    /// Of the frame that just ended: its first blob. A command's is its name.
-    pub(crate) fn name(&self) -> Option<&str> {
-        match &self.first_blob {
-            FirstBlob::Read(name) => Some(name),
-            FirstBlob::Awaited | FirstBlob::Reading(_) => None,
-        }
-    }
-
     /// Whether the next byte begins a frame.
     pub(crate) fn is_between_frames(&self) -> bool {
         self.open.is_empty() && self.line.is_empty() && self.blob == 0
@@ -101,11 +95,16 @@ impl Framer {
 
     fn piece(&mut self, bytes: Range<usize>, ends: bool) -> Piece {
         let begins = !mem::replace(&mut self.begun, !ends);
+        let name = match &self.first_blob {
+            FirstBlob::Read(name) if ends => Some(name.clone()),
+            _ => None,
+        };
         Piece {
             bytes,
             kind: self.kind,
             begins,
             ends,
+            name,
         }
     }
 
@@ -189,9 +188,10 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_command_is_read() {
+    fn each_command_has_its_own_name_in_one_chunk_too() {
         let mut framer = Framer::default();
-        framer.feed(b"*2\r\n$3\r\nget\r\n$1\r\nk\r\n");
-        assert_eq!(framer.name(), Some("GET"));
+        let pieces = framer.feed(b"*2\r\n$3\r\nget\r\n$1\r\nk\r\n*1\r\n$4\r\nPING\r\n*1\r\n$4\r\n");
+        let names: Vec<_> = pieces.iter().map(|piece| piece.name.as_deref()).collect();
+        assert_eq!(names, [Some("GET"), Some("PING"), None]);
     }
 }
