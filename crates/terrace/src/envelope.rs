@@ -215,6 +215,7 @@ pub(crate) fn open<'a>(
 }
 
 /// Whether this is how another key's envelope begins. Looks at nothing else of it.
+#[cfg(feature = "redis")]
 pub(crate) fn is_of_another(bytes: &[u8], full_key: &str) -> bool {
     let key = || {
         let length = u16::from_le_bytes(array(bytes, 6)?);
