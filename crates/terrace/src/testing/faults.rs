@@ -87,6 +87,7 @@ impl From<Call> for Calls {
 /// |---|---|---|---|
 /// | `Refused` | no | [`Error::rejected`](crate::Error::rejected) | a full or read-only store, no permission: writes fail, reads go on |
 /// | `Unreachable` | no | [`Error::unavailable`](crate::Error::unavailable) | a store that is down: the breaker opens, what you serve in an outage |
+/// | `Panics` | no | a panic inside the call | a store of your own with a bug: what else stands still then |
 /// | `Hangs` | no | its deadline | a half-open link: what your callers wait, `store_timeout` |
 /// | `Unanswered` | yes | `Error::unavailable` | the outcome nobody knows: was it written? |
 /// | `AnswerHeld` | yes | the answer, later | something else happens between a call and its answer |
@@ -132,6 +133,8 @@ pub enum Fault {
     Refused,
     /// The store cannot be asked.
     Unreachable,
+    /// The store's own code is broken, and panics; nothing is done.
+    Panics,
     /// Nothing is done, and nobody ever answers.
     Hangs,
     /// It is done, and the connection is lost before the answer.

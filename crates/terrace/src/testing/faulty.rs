@@ -26,7 +26,8 @@ use crate::{
 /// Any store, with faults between it and the cache.
 ///
 /// Each call is given the fate that the test has chosen for its kind by
-/// [`faults`](Self::faults): refused, lost, done with its answer lost, done late.
+/// [`faults`](Self::faults): refused, lost, done with its answer lost, done late, or
+/// met by a panic.
 /// Whatever is *sent* goes on when its caller has gone, as bytes in a network do.
 /// Pushes from the store are passed on untouched; a [`MemoryStore`](super::MemoryStore)
 /// loses those itself (`cut`, `freeze`, `deafen`).
@@ -110,6 +111,7 @@ impl<S: Store> Faulty<S> {
                 Fault::Passes => act(inner).await,
                 Fault::Refused => Err(Error::rejected(call.attempt(), "refused by the test")),
                 Fault::Unreachable => unavailable("made unreachable by the test"),
+                Fault::Panics => panic!("{}: made to panic by the test", call.attempt()),
                 Fault::Hangs => std::future::pending().await,
                 Fault::Unanswered => {
                     act(inner).await?;

@@ -50,6 +50,8 @@ async fn each_fault_does_what_its_table_says() {
     assert!(!done && outcome.is_err_and(is_told));
     let (done, outcome) = Fixture::removal(Fault::Unreachable).await;
     assert!(!done && outcome.is_err_and(is_told));
+    let (done, outcome) = Fixture::removal(Fault::Panics).await;
+    assert!(!done && outcome.is_err_and(is_told));
     let (done, outcome) = Fixture::removal(Fault::Hangs).await;
     assert!(!done && outcome.is_err_and(is_overdue));
     let (done, outcome) = Fixture::removal(Fault::Unanswered).await;
