@@ -73,3 +73,15 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Error> {
         "{what} {name:?}: 1 to {MAX_NAME_BYTES} of a-z 0-9 _ -"
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Slot;
+
+    #[test]
+    fn a_key_with_a_line_feed_is_printed_on_one_line() {
+        let printed = format!("{:?}", Slot::new("texts", "k\n2026-01-01 WARN forged"));
+        assert!(printed.contains("forged"), "{printed}");
+        assert!(!printed.contains('\n'), "{printed}");
+    }
+}

@@ -1,6 +1,9 @@
 //! A store in this process that fails one call in four: not done, done without an
 //! answer, or done late, after the caller was told that it failed. Now and then the
 //! link blinks, or the store forgets everything.
+//!
+//! Not a `Faulty` with rules: what is done late here was told to have failed, each
+//! call draws its own lot, some harm the link and not the call, and leases are short.
 
 use std::{
     sync::{Arc, Weak},

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use terrace::{
     BoxError, Cache, Coherence, Entry, EntryOptions, Source,
-    testing::{ManualClock, MemoryStore},
+    testing::{Call, Fault, Faulty, Hold, ManualClock, MemoryStore},
 };
 
 use crate::{
@@ -15,7 +15,6 @@ use crate::{
         Latch, Origin, PATIENCE, bounded, eventually, held_and_proven, in_time, millis, numbers,
         seconds, ttl,
     },
-    staged::{Fate, Staged, Verb},
 };
 
 fn required() -> EntryOptions {
@@ -42,7 +41,7 @@ async fn during_an_outage_who_requires_coherence_gets_a_load_and_the_others_get_
     );
     assert!(proven.proven());
 
-    it.stage.link().cut();
+    it.link.cut();
     for loads in 1..4 {
         let available = it.here.get_or_load("k", || origin.load()).await.unwrap();
         assert_eq!(
@@ -59,7 +58,7 @@ async fn during_an_outage_who_requires_coherence_gets_a_load_and_the_others_get_
         );
     }
     assert!(it.here.stats().unproven_hits >= 1);
-    it.stage.link().restore();
+    it.link.restore();
     let back = strict_read(&it.here, &origin).await;
     assert!(back.proven() || back.source() == Source::Loader);
 }
@@ -92,7 +91,7 @@ async fn a_cache_whose_default_requires_coherence_peeks_at_and_gets_proven_value
 #[tokio::test]
 async fn during_an_outage_who_requires_coherence_joins_nobody() {
     let it = set();
-    it.stage.link().cut();
+    it.link.cut();
     let (origin, latch) = (Origin::at(1), Latch::closed());
     let old = tokio::spawn({
         let (here, load) = (it.here.clone(), origin.held_load(&latch));
@@ -125,10 +124,10 @@ async fn who_requires_coherence_does_not_share_what_a_flight_found_unproven() {
     it.here.set("k", 1).await.unwrap();
     held_and_proven(&it.here, "k").await;
     // A gap, and whoever looks again gets no answer for now.
-    it.stage.link().cut();
-    it.stage.link().restore();
-    let asked = Latch::closed();
-    it.stage.decide(Verb::Get, Fate::Late(asked.clone()));
+    it.link.cut();
+    it.link.restore();
+    let asked = Hold::new();
+    it.faults.always(Call::Get, Fault::Late(asked.clone()));
     let origin = Origin::at(2);
     let reads = [ttl(60), required()].map(|options| {
         let (here, load) = (it.here.clone(), origin.load());
@@ -137,9 +136,9 @@ async fn who_requires_coherence_does_not_share_what_a_flight_found_unproven() {
             read.await.unwrap()
         })
     });
-    asked.reached().await;
-    it.stage.decide(Verb::Get, Fate::Unreachable);
-    it.stage.link().cut();
+    asked.reached(1).await;
+    it.faults.always(Call::Get, Fault::Unreachable);
+    it.link.cut();
     asked.open();
     let [available, strict] = reads;
     let seen = in_time("who takes what there is", available).await.unwrap();
@@ -185,7 +184,7 @@ async fn an_unproven_stale_value_does_not_stand_in_for_who_requires_coherence() 
 #[tokio::test]
 async fn what_the_store_never_had_is_not_for_who_requires_coherence() {
     let it = set();
-    it.stage.decide(Verb::Fill, Fate::Refused);
+    it.faults.always(Call::Fill, Fault::Refused);
     let origin = Origin::at(1);
     it.here.get_or_load("k", || origin.load()).await.unwrap();
     let kept = || it.here.peek("k").is_some_and(|seen| !seen.proven());
@@ -202,12 +201,13 @@ async fn what_the_store_never_had_is_not_for_who_requires_coherence() {
 async fn a_store_that_answers_and_vouches_for_nothing_is_not_for_who_requires_coherence() {
     for strict in [false, true] {
         let memory = MemoryStore::new();
-        let stage = Staged::over(&memory);
-        stage.decide(Verb::Heartbeat, Fate::Refused);
+        let store = Faulty::over(memory.sibling());
+        let faults = store.faults().clone();
+        faults.always(Call::Heartbeat, Fault::Refused);
         let options = if strict { required() } else { ttl(60) };
-        let builder = numbers().defaults(options).store(stage.clone());
+        let builder = numbers().defaults(options).store(store);
         let cache = builder.build().unwrap();
-        let asked = || stage.calls(Verb::Heartbeat) > 0;
+        let asked = || faults.calls(Call::Heartbeat) > 0;
         eventually("it has no answer", PATIENCE, asked).await;
         let elsewhere = numbers().store(memory.sibling()).build().unwrap();
         elsewhere.set("k", 1).await.unwrap();

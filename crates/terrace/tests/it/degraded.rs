@@ -1,19 +1,21 @@
 //! A store that fails, refuses, hangs or falls behind.
 
-use terrace::{BoxError, EntryOptions, Source, Written, testing::MemoryStore};
+use terrace::{
+    BoxError, EntryOptions, Source, Written,
+    testing::{Call, Calls, Fault, Faulty, MemoryStore},
+};
 
 use crate::{
     pending::set,
-    rig::{Latch, Origin, PATIENCE, eventually, millis, numbers, seconds},
-    staged::{Fate, Staged, Verb},
+    rig::{Origin, PATIENCE, eventually, millis, numbers, seconds},
 };
 
 #[tokio::test]
 async fn a_store_that_fails_is_left_alone_until_a_probe_succeeds() {
     let it = set();
-    let probed = || it.stage.calls(Verb::Heartbeat) >= 1;
+    let probed = || it.faults.calls(Call::Heartbeat) >= 1;
     eventually("the first probe", PATIENCE, probed).await;
-    it.stage.fail_everything();
+    it.faults.always(Calls::all(), Fault::Unreachable);
     let origin = Origin::at(7);
     for number in 0..100 {
         let read = it
@@ -23,7 +25,7 @@ async fn a_store_that_fails_is_left_alone_until_a_probe_succeeds() {
         assert_eq!(*read.unwrap(), 7);
     }
     assert!(it.here.stats().store.unwrap().breaker_open);
-    let asked = it.stage.calls(Verb::Get) + it.stage.calls(Verb::Lease);
+    let asked = it.faults.calls(Call::Get) + it.faults.calls(Call::Lease);
     assert_eq!(asked, 5, "five failures in a row, and no more");
     let stats = it.here.stats();
     assert_eq!(
@@ -31,10 +33,10 @@ async fn a_store_that_fails_is_left_alone_until_a_probe_succeeds() {
         (5, 95, 100)
     );
     assert!(it.here.remove("k").await.unwrap_err().is_store());
-    assert_eq!(it.stage.calls(Verb::Remove), 0);
+    assert_eq!(it.faults.calls(Call::Remove), 0);
     // L1 goes on: what was loaded is kept.
     assert_eq!(it.here.peek("k7").as_deref(), Some(&7));
-    it.stage.relent_everything();
+    it.faults.heal();
     let closed = || !it.here.stats().store.unwrap().breaker_open;
     eventually("the breaker closes", PATIENCE, closed).await;
     it.settled().await;
@@ -44,8 +46,8 @@ async fn a_store_that_fails_is_left_alone_until_a_probe_succeeds() {
 #[tokio::test]
 async fn refused_writes_are_not_tried_again_and_again_and_reads_go_on() {
     let it = set();
-    it.stage.decide(Verb::Lease, Fate::Refused);
-    it.stage.decide(Verb::Force, Fate::Refused);
+    it.faults.always(Call::Lease, Fault::Refused);
+    it.faults.always(Call::Force, Fault::Refused);
     let origin = Origin::at(7);
     for number in 0..100 {
         let key = format!("k{number}");
@@ -61,7 +63,7 @@ async fn refused_writes_are_not_tried_again_and_again_and_reads_go_on() {
     assert!(stats.store_errors < 100, "{}", stats.store_errors);
     it.elsewhere.set("other", 3).await.unwrap();
     assert_eq!(*it.here.get("other").await.unwrap().unwrap(), 3);
-    it.stage.relent_everything();
+    it.faults.heal();
     eventually("it is written to again", PATIENCE, || {
         !it.here.stats().store.unwrap().writes_refused
     })
@@ -71,19 +73,18 @@ async fn refused_writes_are_not_tried_again_and_again_and_reads_go_on() {
 
 #[tokio::test]
 async fn a_store_that_hangs_costs_a_read_one_deadline_and_no_more() {
-    let memory = MemoryStore::new();
-    let stage = Staged::over(&memory);
+    let store = Faulty::over(MemoryStore::new());
+    let faults = store.faults().clone();
     let builder = numbers().store_timeout(millis(50));
-    let cache = builder.store(stage.clone()).build().unwrap();
-    let never = Latch::closed();
-    for verb in [Verb::Get, Verb::Lease, Verb::Fill] {
-        stage.decide(verb, Fate::Late(never.clone()));
+    let cache = builder.store(store).build().unwrap();
+    for call in [Call::Get, Call::Lease, Call::Fill] {
+        faults.always(call, Fault::Hangs);
     }
     let origin = Origin::at(7);
     let start = std::time::Instant::now();
     assert_eq!(*cache.get_or_load("k", || origin.load()).await.unwrap(), 7);
     assert!(start.elapsed() >= millis(40) && start.elapsed() < millis(250));
-    assert_eq!((stage.calls(Verb::Get), stage.calls(Verb::Lease)), (1, 0));
+    assert_eq!((faults.calls(Call::Get), faults.calls(Call::Lease)), (1, 0));
     assert_eq!(
         (cache.stats().store_timeouts, cache.stats().unleased),
         (1, 1)
@@ -94,8 +95,7 @@ async fn a_store_that_hangs_costs_a_read_one_deadline_and_no_more() {
 #[tokio::test]
 async fn more_reads_than_the_store_should_have_in_flight_go_to_the_source() {
     let it = set();
-    let answers = Latch::closed();
-    it.stage.decide(Verb::Get, Fate::Held(answers.clone()));
+    let answers = it.hold_answers(Call::Get);
     let origin = Origin::at(7);
     let reads: Vec<_> = (0..300)
         .map(|number| {
@@ -119,7 +119,7 @@ async fn more_reads_than_the_store_should_have_in_flight_go_to_the_source() {
 #[tokio::test]
 async fn a_fill_without_an_answer_is_not_kept_here() {
     let it = set();
-    it.stage.decide(Verb::Fill, Fate::Unreachable);
+    it.faults.always(Call::Fill, Fault::Unreachable);
     let options = EntryOptions::ttl(seconds(60)).load_timeout(millis(10));
     let load = || async { Ok::<_, BoxError>(7) };
     let read = it.here.get_or_load_with("k", &options, load).await.unwrap();

@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
-use terrace::{BoxError, Cache, EntryOptions, Error, Source, testing::MemoryStore};
+use terrace::{
+    BoxError, Cache, EntryOptions, Error, Source,
+    testing::{Call, Fault, Faulty, MemoryStore},
+};
 use tokio::{runtime::Runtime, task::JoinSet};
 
-use crate::{
-    rig::{Latch, Origin, PATIENCE, POLICIES, eventually, in_time, millis, numbers, seconds, ttl},
-    staged::{Fate, Staged, Verb},
+use crate::rig::{
+    Latch, Origin, PATIENCE, POLICIES, eventually, in_time, millis, numbers, seconds, ttl,
 };
 
 pub(crate) async fn joined(cache: &Cache<u64>, count: u64) {
@@ -287,24 +289,24 @@ async fn callers_in_two_processes_cause_one_load() {
 #[test]
 fn a_process_that_dies_with_the_lease_holds_the_others_up_for_its_hold_at_most() {
     let memory = MemoryStore::new();
-    let process = |store: Staged| {
+    let process = |store: Faulty<MemoryStore>| {
         let options: EntryOptions = ttl(60).load_timeout(millis(100));
         numbers().defaults(options).store(store).build().unwrap()
     };
     let (doomed, living) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     // The dead give nothing back.
-    let stage = Staged::over(&memory);
-    stage.decide(Verb::Release, Fate::Unreachable);
+    let store = Faulty::over(memory.sibling());
+    store.faults().always(Call::Release, Fault::Unreachable);
     let (origin, latch) = (Origin::at(7), Latch::closed());
     doomed.block_on(async {
-        let (dies, load) = (process(stage), origin.held_load(&latch));
+        let (dies, load) = (process(store), origin.held_load(&latch));
         tokio::spawn(async move { dies.get_or_load("k", || load).await });
         latch.reached().await;
     });
     doomed.shutdown_background();
 
     living.block_on(async {
-        let lives = process(Staged::over(&memory));
+        let lives = process(Faulty::over(memory.sibling()));
         let start = Instant::now();
         let read = lives.get_or_load("k", || origin.load());
         assert_eq!(*in_time("the other process", read).await.unwrap(), 7);

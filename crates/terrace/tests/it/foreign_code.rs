@@ -8,12 +8,14 @@ use std::{
     time::Instant,
 };
 
-use terrace::{BoxError, Cache, Codec, Policy, Source, Written, testing::MemoryStore};
+use terrace::{
+    BoxError, Cache, Codec, Policy, Source, Written,
+    testing::{Call, Fault, MemoryStore},
+};
 
 use crate::{
     pending::set,
     rig::{Origin, PATIENCE, eventually, in_time, numbers, seconds},
-    staged::{Fate, Verb},
 };
 
 const CANNOT_ENCODE: u64 = 13;
@@ -97,7 +99,7 @@ async fn a_set_whose_value_makes_the_codec_panic_is_refused_and_touches_nothing(
 async fn a_remove_that_makes_the_store_panic_leaves_the_key_pending() {
     let it = set();
     it.here.set("k", 1).await.unwrap();
-    it.stage.decide(Verb::Remove, Fate::Panics);
+    it.faults.always(Call::Remove, Fault::Panics);
     let error = it.here.remove("k").await.unwrap_err();
     assert!(error.is_store(), "{error}");
     assert_eq!(it.here.stats().pending, 1);
@@ -105,24 +107,24 @@ async fn a_remove_that_makes_the_store_panic_leaves_the_key_pending() {
     let origin = Origin::at(2);
     let read = it.here.get_or_load("k", || origin.load()).await.unwrap();
     assert_eq!(*read, 2);
-    it.stage.relent(Verb::Remove);
+    it.faults.always(Call::Remove, Fault::Passes);
     it.settled().await;
     assert!(it.memory.is_empty());
 }
 
 #[tokio::test]
 async fn a_set_that_makes_the_store_panic_leaves_the_key_pending() {
-    for verb in [Verb::Force, Verb::Fill] {
+    for call in [Call::Force, Call::Fill] {
         let it = set();
         it.here.set("k", 1).await.unwrap();
-        it.stage.decide(verb, Fate::Panics);
+        it.faults.always(call, Fault::Panics);
         let error = it.here.set("k", 2).await.unwrap_err();
-        assert!(error.is_store(), "{verb:?}: {error}");
-        assert_eq!(it.here.stats().pending, 1, "{verb:?}");
-        assert!(it.here.get("k").await.unwrap().is_none(), "{verb:?}");
-        it.stage.relent(verb);
+        assert!(error.is_store(), "{call:?}: {error}");
+        assert_eq!(it.here.stats().pending, 1, "{call:?}");
+        assert!(it.here.get("k").await.unwrap().is_none(), "{call:?}");
+        it.faults.always(call, Fault::Passes);
         it.settled().await;
-        assert!(it.memory.is_empty(), "{verb:?}");
+        assert!(it.memory.is_empty(), "{call:?}");
     }
 }
 
@@ -132,14 +134,14 @@ async fn a_clear_that_makes_the_store_panic_leaves_everything_pending() {
     for key in ["a", "b"] {
         it.here.set(key, 1).await.unwrap();
     }
-    it.stage.decide(Verb::Renew, Fate::Panics);
+    it.faults.always(Call::Renew, Fault::Panics);
     let error = it.here.clear().await.unwrap_err();
     assert!(error.is_store(), "{error}");
     assert!(it.here.stats().pending > 0);
     for key in ["a", "b"] {
         assert!(it.here.get(key).await.unwrap().is_none(), "{key}");
     }
-    it.stage.relent(Verb::Renew);
+    it.faults.always(Call::Renew, Fault::Passes);
     it.settled().await;
     for key in ["a", "b"] {
         assert!(it.here.get(key).await.unwrap().is_none(), "{key}");
@@ -150,7 +152,7 @@ async fn a_clear_that_makes_the_store_panic_leaves_everything_pending() {
 #[tokio::test]
 async fn a_fill_that_makes_the_store_panic_holds_nobody_up() {
     let it = set();
-    it.stage.decide(Verb::Fill, Fate::Panics);
+    it.faults.always(Call::Fill, Fault::Panics);
     let (origin, start) = (Origin::at(7), Instant::now());
     let read = it.here.get_or_load("k", || origin.load()).await.unwrap();
     assert_eq!(*read, 7);

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use terrace::{
-    BoxError, Builder, Cache, Coherence, EntryOptions, RedisStore, Source, testing::MemoryStore,
+    BoxError, Builder, Cache, Coherence, EntryOptions, RedisStore, Source,
+    testing::{Call, Fault, Faulty, Hold, MemoryStore},
 };
 
 use crate::{
@@ -14,7 +15,6 @@ use crate::{
         BOUND, Latch, Origin, PATIENCE, Raw, bounded, eventually, held_and_proven, in_time, millis,
         numbers, patient_process_on, process_on, reads, seconds, store_on, ttl,
     },
-    staged::{Fate, Staged, Verb},
 };
 
 /// Watches until the gap is noticed: what L1 serves meanwhile was got before it.
@@ -316,43 +316,45 @@ async fn a_connection_that_has_gone_silent_is_replaced_and_the_old_one_forgotten
 /// Protocol C7: the answer came over the old link, and its change was told on none.
 #[tokio::test]
 async fn what_is_in_flight_over_a_gap_is_not_proven_afterwards() {
-    for verb in [Verb::Get, Verb::Lease, Verb::Fill, Verb::Epochs] {
+    for call in [Call::Get, Call::Lease, Call::Fill, Call::Epochs] {
         let memory = MemoryStore::new();
-        let stage = Staged::over(&memory);
+        let link = memory.sibling();
+        let store = Faulty::over(link.clone());
+        let faults = store.faults().clone();
         let builder = numbers().store_timeout(seconds(20));
-        let here = builder.store(stage.clone()).build().unwrap();
+        let here = builder.store(store).build().unwrap();
         let elsewhere = numbers().store(memory.sibling()).build().unwrap();
-        if verb == Verb::Get {
+        if call == Call::Get {
             elsewhere.set("k", 1).await.unwrap();
         }
-        let answer = Latch::closed();
-        stage.decide(verb, Fate::Held(answer.clone()));
+        let answer = Hold::new();
+        faults.always(call, Fault::AnswerHeld(answer.clone()));
         let origin = Origin::at(1);
         let old = tokio::spawn({
             let (here, load) = (here.clone(), origin.load());
             async move {
-                match verb {
-                    Verb::Fill | Verb::Epochs => drop(here.set("k", 1).await),
+                match call {
+                    Call::Fill | Call::Epochs => drop(here.set("k", 1).await),
                     _ => drop(here.get_or_load("k", || load).await),
                 }
             }
         });
-        answer.reached().await;
-        stage.relent(verb);
-        stage.link().cut();
+        answer.reached(1).await;
+        faults.always(call, Fault::Passes);
+        link.cut();
         elsewhere.set("k", 2).await.unwrap();
-        stage.link().restore();
+        link.restore();
         answer.open();
         in_time("the call over the gap", old).await.unwrap();
         if let Some(seen) = here.peek("k") {
-            assert_eq!((*seen, seen.proven()), (2, true), "{verb:?}");
+            assert_eq!((*seen, seen.proven()), (2, true), "{call:?}");
         }
         for cache in [&here, &elsewhere] {
             let seen = in_time(
                 "a read",
                 cache.get_or_load("k", || async { Ok::<_, BoxError>(2) }),
             );
-            assert_eq!(*seen.await.unwrap(), 2, "{verb:?}");
+            assert_eq!(*seen.await.unwrap(), 2, "{call:?}");
         }
     }
 }

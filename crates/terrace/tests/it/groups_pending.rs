@@ -1,7 +1,10 @@
 //! Removals of groups that fail: nothing of the group is served here until they are
 //! settled, and then it is gone everywhere.
 
-use terrace::{BoxError, Error, Loaded, RedisStore, Source};
+use terrace::{
+    BoxError, Epoch, Error, Loaded, Mark, RedisStore, Source, Store,
+    testing::{Call, Fault, MemoryStore},
+};
 
 use crate::{
     groups::{Group, tagged},
@@ -11,26 +14,35 @@ use crate::{
     rig::{
         Origin, PATIENCE, eventually, healthy, held_and_proven, numbers, patient_process_on, reads,
     },
-    staged::{Fate, Verb},
 };
 
 impl Group {
-    /// The call of the store that may fail.
-    fn verbs(self) -> &'static [Verb] {
+    /// The calls of the store that may fail.
+    fn calls(self) -> &'static [Call] {
         match self {
-            Self::Tag | Self::Everything => &[Verb::Renew],
+            Self::Tag | Self::Everything => &[Call::Renew],
             // First the walk, then the clock of tags.
-            Self::Prefix | Self::Glob => &[Verb::RemoveMatching, Verb::Renew],
+            Self::Prefix | Self::Glob => &[Call::RemoveMatching, Call::Renew],
         }
+    }
+
+    /// What the last attempt to remove it left in the store.
+    async fn epochs_in(self, memory: &MemoryStore) -> Vec<Epoch> {
+        let marks: &[Mark<'_>] = match self {
+            Self::Tag => &[Mark::Clock, Mark::Tag("odd")],
+            Self::Everything => &[Mark::Clear],
+            Self::Prefix | Self::Glob => &[Mark::Clock],
+        };
+        memory.epochs("numbers", marks).await.unwrap()
     }
 }
 
-fn fates() -> [Fate; 4] {
+fn faults() -> [Fault; 4] {
     [
-        Fate::Refused,
-        Fate::Unreachable,
-        Fate::Unanswered,
-        Fate::Panics,
+        Fault::Refused,
+        Fault::Unreachable,
+        Fault::Unanswered,
+        Fault::Panics,
     ]
 }
 
@@ -44,10 +56,10 @@ async fn fails(it: &Set, group: Group) {
 #[tokio::test]
 async fn members_of_a_group_whose_removal_failed_are_not_served_here_until_it_is_settled() {
     for group in Group::ALL {
-        for (verb, fate) in group
-            .verbs()
+        for (call, fault) in group
+            .calls()
             .iter()
-            .flat_map(|verb| fates().map(|fate| (*verb, fate)))
+            .flat_map(|call| faults().map(|fault| (*call, fault)))
         {
             let it = set();
             for key in ["odd:1", "odd:3"] {
@@ -56,12 +68,12 @@ async fn members_of_a_group_whose_removal_failed_are_not_served_here_until_it_is
             }
             it.here.set("even:2", 1).await.unwrap();
             held_and_proven(&it.here, "odd:1").await;
-            it.stage.decide(verb, fate.clone());
+            it.faults.always(call, fault.clone());
             fails(&it, group).await;
             for key in ["odd:1", "odd:3"] {
-                assert!(it.here.peek(key).is_none(), "{group:?} {fate:?}: L1");
+                assert!(it.here.peek(key).is_none(), "{group:?} {fault:?}: L1");
                 let seen = it.here.get(key).await.unwrap();
-                assert!(seen.is_none(), "{group:?} {fate:?}: L2");
+                assert!(seen.is_none(), "{group:?} {fault:?}: L2");
             }
             let origin = Origin::at(2);
             let load = || tagged(origin.load());
@@ -69,13 +81,13 @@ async fn members_of_a_group_whose_removal_failed_are_not_served_here_until_it_is
             assert_eq!((*seen, seen.source()), (2, Source::Loader));
             let other = it.here.get("even:2").await.unwrap().map(|seen| *seen);
             let kept = (group != Group::Everything).then_some(1);
-            assert_eq!(other, kept, "{group:?} {fate:?}");
+            assert_eq!(other, kept, "{group:?} {fault:?}");
 
-            it.stage.relent_everything();
+            it.faults.heal();
             it.settled().await;
             for key in ["odd:1", "odd:3"] {
                 let seen = it.elsewhere.get(key).await.unwrap();
-                assert_ne!(seen.as_deref(), Some(&1), "{group:?} {fate:?}: elsewhere");
+                assert_ne!(seen.as_deref(), Some(&1), "{group:?} {fault:?}: elsewhere");
             }
             reads(&it.elsewhere, "even:2", kept).await;
             it.here
@@ -97,7 +109,7 @@ async fn what_is_served_unproven_in_an_outage_is_gone_once_its_group_is_removed(
             it.here.set(key, value).await.unwrap();
             held_and_proven(&it.here, key).await;
         }
-        it.stage.link().cut();
+        it.link.cut();
         for key in ["odd:1", "even:2", "odd:1", "even:2"] {
             let seen = it.here.peek(key).unwrap();
             assert!(!seen.proven(), "{group:?}: {key}");
@@ -106,7 +118,7 @@ async fn what_is_served_unproven_in_an_outage_is_gone_once_its_group_is_removed(
         assert!(it.here.peek("odd:1").is_none(), "{group:?}");
         let other = it.here.peek("even:2").is_some();
         assert_eq!(other, group != Group::Everything, "{group:?}");
-        it.stage.link().restore();
+        it.link.restore();
         it.settled().await;
     }
 }
@@ -116,7 +128,7 @@ async fn what_is_served_unproven_in_an_outage_is_gone_once_its_group_is_removed(
 async fn what_another_process_stores_before_a_removal_is_settled_is_not_served_here() {
     for group in Group::ALL {
         let it = set();
-        it.stage.decide(group.verbs()[0], Fate::Refused);
+        it.faults.always(group.calls()[0], Fault::Refused);
         it.here
             .set("odd:1", Loaded::new(1).tag("odd"))
             .await
@@ -128,7 +140,7 @@ async fn what_another_process_stores_before_a_removal_is_settled_is_not_served_h
         let load = || tagged(async { Ok::<_, BoxError>(2) });
         let seen = it.here.get_or_load("odd:1", load).await.unwrap();
         assert_eq!(*seen, 2, "{group:?}");
-        it.stage.relent_everything();
+        it.faults.heal();
         it.settled().await;
     }
 }
@@ -138,9 +150,9 @@ async fn a_later_removal_that_succeeds_settles_an_earlier_one() {
     for group in Group::ALL {
         for clears in [false, true] {
             let it = set();
-            it.stage.decide(group.verbs()[0], Fate::Refused);
+            it.faults.always(group.calls()[0], Fault::Refused);
             fails(&it, group).await;
-            it.stage.relent_everything();
+            it.faults.heal();
             match clears {
                 // Everything settles whatever was pending.
                 true => it.here.clear().await.unwrap(),
@@ -156,18 +168,22 @@ async fn a_later_removal_that_succeeds_settles_an_earlier_one() {
 async fn no_attempt_to_remove_a_group_sends_an_epoch_that_was_sent_before() {
     for group in [Group::Tag, Group::Everything] {
         let it = set();
-        it.stage.decide(Verb::Renew, Fate::Unanswered);
+        // The recovery waits for a heartbeat: no attempt is overlooked.
+        let beats = it.hold_answers(Call::Heartbeat);
+        let mut seen = group.epochs_in(&it.memory).await;
+        it.faults.always(Call::Renew, Fault::Unanswered);
         for attempt in 1..4 {
             assert!(group.remove_from(&it.here).await.unwrap_err().is_store());
-            // The recovery may have tried as well.
-            assert!(it.stage.renewed().len() >= attempt);
+            assert_eq!(it.faults.calls(Call::Renew), attempt);
+            seen.extend(group.epochs_in(&it.memory).await);
         }
-        it.stage.relent_everything();
+        it.faults.heal();
+        beats.open();
         it.settled().await;
-        let sent: Vec<_> = it.stage.renewed().concat();
-        assert!(sent.len() >= 4, "{sent:?}");
-        for (index, epoch) in sent.iter().enumerate() {
-            assert!(!sent[..index].contains(epoch), "{group:?}: {sent:?}");
+        assert_eq!(it.faults.calls(Call::Renew), 4);
+        seen.extend(group.epochs_in(&it.memory).await);
+        for (index, epoch) in seen.iter().enumerate() {
+            assert!(!seen[..index].contains(epoch), "{group:?}: {seen:?}");
         }
     }
 }
@@ -177,7 +193,7 @@ async fn no_attempt_to_remove_a_group_sends_an_epoch_that_was_sent_before() {
 async fn a_removal_that_is_settled_late_takes_newer_members_along_and_revives_none() {
     let it = set();
     it.here.set("k", Loaded::new(1).tag("odd")).await.unwrap();
-    it.stage.decide(Verb::Renew, Fate::Unanswered);
+    it.faults.always(Call::Renew, Fault::Unanswered);
     fails(&it, Group::Tag).await;
     it.elsewhere
         .set("k", Loaded::new(2).tag("odd"))
@@ -185,7 +201,7 @@ async fn a_removal_that_is_settled_late_takes_newer_members_along_and_revives_no
         .unwrap();
     it.elsewhere.remove_tag("odd").await.unwrap();
     assert!(it.elsewhere.get("k").await.unwrap().is_none());
-    it.stage.relent_everything();
+    it.faults.heal();
     it.settled().await;
     for cache in [&it.here, &it.elsewhere] {
         assert!(cache.get("k").await.unwrap().is_none());

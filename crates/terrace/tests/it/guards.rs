@@ -5,12 +5,14 @@ use std::{
     time::Instant,
 };
 
-use terrace::{BoxError, Written};
+use terrace::{
+    BoxError, Written,
+    testing::{Call, Fault, Hold},
+};
 
 use crate::{
     pending::set,
     rig::{Latch, PATIENCE, eventually, in_time, numbers},
-    staged::{Fate, Verb},
 };
 
 const ROUNDS: u64 = 20_000;
@@ -77,31 +79,30 @@ async fn a_stirred_stripe_is_emptied_when_the_write_ends() {
         async move { here.refresh("k", || load).await.map(drop) }
     });
     failing.reached().await;
-    let removal = Latch::closed();
-    it.stage.decide(Verb::Remove, Fate::Late(removal.clone()));
+    let removal = Hold::new();
+    it.faults.always(Call::Remove, Fault::Late(removal.clone()));
     let remove = tokio::spawn({
         let here = it.here.clone();
         async move { here.remove("k").await }
     });
-    removal.reached().await;
+    removal.reached(1).await;
     // Its release stirs the stripe while the write keeps it closed.
     failing.open();
     let _ = in_time("the refresh", refresh).await.unwrap();
-    let released = || it.stage.calls(Verb::Release) > 0;
+    let released = || it.faults.calls(Call::Release) > 0;
     eventually("the lease is given back", PATIENCE, released).await;
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
-    let answer = Latch::closed();
-    it.stage.decide(Verb::Get, Fate::Held(answer.clone()));
+    let answer = it.hold_answers(Call::Get);
     let overlapping = tokio::spawn({
         let here = it.here.clone();
         async move { here.get("k").await.unwrap().map(|entry| *entry) }
     });
-    answer.reached().await;
-    removal.open();
+    answer.reached(1).await;
+    removal.release().await;
     in_time("the removal", remove).await.unwrap().unwrap();
-    it.stage.relent(Verb::Get);
+    it.faults.always(Call::Get, Fault::Passes);
     answer.open();
     assert_eq!(overlapping.await.unwrap(), Some(1), "it overlaps the write");
     assert!(it.here.peek("k").is_none(), "the old value was let in");

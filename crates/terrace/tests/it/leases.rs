@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use terrace::{BoxError, Cache, Loaded, Source, testing::MemoryStore};
+use terrace::{
+    BoxError, Cache, Loaded, Source,
+    testing::{Call, Fault, Faults, Faulty, Hold, MemoryStore},
+};
 
 use crate::{
     redis_server::RedisServer,
@@ -10,29 +13,29 @@ use crate::{
         Latch, NUMBER_LEASE, Origin, PATIENCE, Raw, eventually, healthy, in_time, millis, numbers,
         process_on, seconds, store_on, ttl,
     },
-    staged::{Fate, Staged, Verb},
 };
 
 /// A lease that nobody gives back is held for 11 s.
 const QUICK: Duration = Duration::from_millis(1_500);
 
-/// A cache over a staged store, with the deadline of every day, and a second
-/// process on the same store unstaged.
+/// A cache over a store with faults, with the deadline of every day, and a second
+/// process on the same store without.
 struct Pair {
     here: Cache<u64>,
     elsewhere: Cache<u64>,
-    stage: Staged,
+    faults: Faults,
 }
 
 fn pair() -> Pair {
     let memory = MemoryStore::new();
-    let stage = Staged::over(&memory);
-    let here = numbers().store(stage.clone()).build().unwrap();
+    let store = Faulty::over(memory.sibling());
+    let faults = store.faults().clone();
+    let here = numbers().store(store).build().unwrap();
     let elsewhere = numbers().store(memory).build().unwrap();
     Pair {
         here,
         elsewhere,
-        stage,
+        faults,
     }
 }
 
@@ -72,13 +75,13 @@ async fn a_lease_that_redis_gave_after_its_caller_left_holds_nobody_up() {
 
 #[tokio::test]
 async fn a_lease_whose_answer_is_lost_is_given_back() {
-    for fate in [Fate::Held(Latch::closed()), Fate::Unanswered] {
+    for fault in [Fault::AnswerHeld(Hold::new()), Fault::Unanswered] {
         let it = pair();
-        it.stage.decide(Verb::Lease, fate.clone());
+        it.faults.always(Call::Lease, fault.clone());
         let origin = Origin::at(7);
         let read = it.here.get_or_load("k", || origin.load()).await.unwrap();
         assert_eq!(*read, 7);
-        let what = format!("another process after {fate:?}");
+        let what = format!("another process after {fault:?}");
         let seen = reads_quickly(&what, &it.elsewhere, QUICK).await;
         assert_eq!(seen, (8, Source::Loader));
     }
@@ -87,15 +90,15 @@ async fn a_lease_whose_answer_is_lost_is_given_back() {
 #[tokio::test]
 async fn a_lease_that_cannot_be_given_back_is_given_back_when_the_store_answers_again() {
     let it = pair();
-    it.stage.decide(Verb::Lease, Fate::Unanswered);
-    it.stage.decide(Verb::Release, Fate::Unreachable);
-    it.stage.decide(Verb::Heartbeat, Fate::Unreachable);
+    it.faults.always(Call::Lease, Fault::Unanswered);
+    it.faults.always(Call::Release, Fault::Unreachable);
+    it.faults.always(Call::Heartbeat, Fault::Unreachable);
     let origin = Origin::at(7);
     let read = it.here.get_or_load("k", || origin.load()).await.unwrap();
     assert_eq!(*read, 7);
-    let tried = || it.stage.calls(Verb::Release) > 0;
+    let tried = || it.faults.calls(Call::Release) > 0;
     eventually("the lease is offered back", seconds(5), tried).await;
-    it.stage.relent_everything();
+    it.faults.heal();
     // A probe comes every 1.2 s at the latest.
     reads_quickly("another process", &it.elsewhere, seconds(3)).await;
 }
@@ -103,7 +106,7 @@ async fn a_lease_that_cannot_be_given_back_is_given_back_when_the_store_answers_
 #[tokio::test]
 async fn a_value_that_the_store_refuses_is_kept_in_l1_and_its_lease_given_back() {
     let it = pair();
-    it.stage.decide(Verb::Fill, Fate::Refused);
+    it.faults.always(Call::Fill, Fault::Refused);
     let origin = Origin::at(7);
     let read = it.here.get_or_load("k", || origin.load()).await.unwrap();
     assert_eq!((*read, read.source()), (7, Source::Loader));
@@ -118,28 +121,27 @@ async fn a_value_that_the_store_refuses_is_kept_in_l1_and_its_lease_given_back()
 
 #[tokio::test]
 async fn a_fill_of_unknown_outcome_is_not_kept_and_its_lease_is_given_back() {
-    let never = Latch::closed();
-    let fates = [
-        (Fate::Unreachable, (8, Source::Loader)),
-        (Fate::Late(never.clone()), (8, Source::Loader)),
-        (Fate::Unanswered, (7, Source::Store)),
-        (Fate::Held(never), (7, Source::Store)),
+    let faults = [
+        (Fault::Unreachable, (8, Source::Loader)),
+        (Fault::Hangs, (8, Source::Loader)),
+        (Fault::Unanswered, (7, Source::Store)),
+        (Fault::AnswerHeld(Hold::new()), (7, Source::Store)),
     ];
-    for (fate, expected) in fates {
+    for (fault, expected) in faults {
         let it = pair();
-        it.stage.decide(Verb::Fill, fate.clone());
+        it.faults.always(Call::Fill, fault.clone());
         let origin = Origin::at(7);
         let read = it.here.get_or_load("k", || origin.load()).await.unwrap();
         assert_eq!((*read, read.source()), (7, Source::Loader));
-        let what = format!("another process after {fate:?}");
+        let what = format!("another process after {fault:?}");
         let seen = reads_quickly(&what, &it.elsewhere, QUICK).await;
-        assert_eq!(seen, expected, "{fate:?}");
+        assert_eq!(seen, expected, "{fault:?}");
         let failed = || it.here.stats().store_errors > 0;
         eventually("the fill has failed", PATIENCE, failed).await;
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
-        assert!(it.here.peek("k").is_none(), "{fate:?}");
+        assert!(it.here.peek("k").is_none(), "{fault:?}");
     }
 }
 
@@ -184,13 +186,14 @@ async fn a_lease_without_an_end_is_replaced_at_once() {
 #[tokio::test]
 async fn what_is_not_to_be_stored_is_not_shared_while_the_lease_goes_back() {
     let it = pair();
-    let latch = Latch::closed();
-    it.stage.decide(Verb::Release, Fate::Held(latch.clone()));
+    let answer = Hold::new();
+    it.faults
+        .always(Call::Release, Fault::AnswerHeld(answer.clone()));
     let secret = || async { Ok::<_, BoxError>(Loaded::new(7).do_not_store()) };
     assert_eq!(*it.here.get_or_load("k", secret).await.unwrap(), 7);
-    latch.reached().await;
+    answer.reached(1).await;
     let later = || async { Ok::<_, BoxError>(8) };
     let read = in_time("a later read", it.here.get_or_load("k", later)).await;
     assert_eq!(*read.unwrap(), 8);
-    latch.open();
+    answer.open();
 }

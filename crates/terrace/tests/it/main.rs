@@ -8,7 +8,6 @@ mod chaos;
 mod proxy;
 mod redis_server;
 mod rig;
-mod staged;
 
 mod age_check;
 mod bad_input;

@@ -2,32 +2,34 @@
 
 use terrace::{
     BoxError, Cache, EntryOptions, Source, Written,
-    testing::{ManualClock, MemoryStore},
+    testing::{Call, Fault, Faults, Faulty, Hold, ManualClock, MemoryStore},
 };
 use tokio::task::JoinHandle;
 
-use crate::{
-    rig::{Latch, Origin, PATIENCE, eventually, in_time, numbers, seconds},
-    staged::{Fate, Staged, Verb},
-};
+use crate::rig::{Latch, Origin, PATIENCE, eventually, in_time, numbers, seconds};
 
-/// A cache over a staged store, a second process on the same store unstaged, and the stage.
+/// A cache over a store with faults, and a second process on the same store without.
 pub(crate) struct Set {
     pub(crate) here: Cache<u64>,
     pub(crate) elsewhere: Cache<u64>,
     pub(crate) memory: MemoryStore,
-    pub(crate) stage: Staged,
+    /// The way of the first to the store, to be cut, frozen or deafened.
+    pub(crate) link: MemoryStore,
+    pub(crate) faults: Faults,
 }
 
 pub(crate) fn set() -> Set {
     let memory = MemoryStore::new();
-    let stage = Staged::over(&memory);
+    let link = memory.sibling();
+    let store = Faulty::over(link.clone());
+    let faults = store.faults().clone();
     let patient = || numbers().store_timeout(seconds(20));
     Set {
-        here: patient().store(stage.clone()).build().unwrap(),
+        here: patient().store(store).build().unwrap(),
         elsewhere: patient().store(memory.sibling()).build().unwrap(),
         memory,
-        stage,
+        link,
+        faults,
     }
 }
 
@@ -41,6 +43,13 @@ impl Set {
         tokio::spawn(async move { *here.get_or_load("k", || load).await.unwrap() })
     }
 
+    /// From now on these calls are done, and answered once the hold is released.
+    pub(crate) fn hold_answers(&self, call: Call) -> Hold {
+        let hold = Hold::new();
+        self.faults.always(call, Fault::AnswerHeld(hold.clone()));
+        hold
+    }
+
     pub(crate) async fn settled(&self) {
         let settled = || self.here.stats().pending == 0;
         eventually("what is pending is settled", PATIENCE, settled).await;
@@ -52,15 +61,14 @@ async fn what_is_removed_during_a_read_of_the_store_does_not_come_back() {
     for sets in [false, true] {
         let it = set();
         it.elsewhere.set("k", 1).await.unwrap();
-        let (origin, answer) = (Origin::at(2), Latch::closed());
-        it.stage.decide(Verb::Get, Fate::Held(answer.clone()));
+        let (origin, answer) = (Origin::at(2), it.hold_answers(Call::Get));
         let plain = tokio::spawn({
             let here = it.here.clone();
             async move { here.get("k").await.unwrap().map(|entry| *entry) }
         });
         let loading = it.read(origin.load());
         eventually("both have read", PATIENCE, || answer.arrived() == 2).await;
-        it.stage.relent(Verb::Get);
+        it.faults.always(Call::Get, Fault::Passes);
         match sets {
             true => assert_eq!(it.here.set("k", 2).await.unwrap(), Written::Stored),
             false => it.here.remove("k").await.unwrap(),
@@ -139,15 +147,15 @@ async fn a_reader_who_waits_for_a_lease_reads_nothing_from_the_store_after_a_fai
     eventually("the reader waits for the lease", PATIENCE, waits).await;
 
     // Everything it asks from now on is late, and the old value lands meanwhile.
-    let asked = Latch::closed();
-    it.stage.decide(Verb::Lease, Fate::Late(asked.clone()));
-    it.stage.decide(Verb::Remove, Fate::Refused);
+    let asked = Hold::new();
+    it.faults.always(Call::Lease, Fault::Late(asked.clone()));
+    it.faults.always(Call::Remove, Fault::Refused);
     origin.change_to(2);
     assert!(it.here.remove("k").await.unwrap_err().is_store());
     latch.open();
     foreign.await.unwrap().unwrap();
-    asked.open();
-    it.stage.relent(Verb::Lease);
+    asked.release().await;
+    it.faults.always(Call::Lease, Fault::Passes);
 
     let later = it.here.get_or_load("k", || origin.load());
     assert_eq!(*in_time("a reader", later).await.unwrap(), 2);
@@ -158,43 +166,43 @@ async fn a_reader_who_waits_for_a_lease_reads_nothing_from_the_store_after_a_fai
 
 #[tokio::test]
 async fn a_key_whose_write_failed_is_not_read_from_the_store_until_it_is_settled() {
-    for (verb, fate) in [
-        (Verb::Remove, Fate::Refused),
-        (Verb::Remove, Fate::Unanswered),
-        (Verb::Force, Fate::Refused),
-        (Verb::Force, Fate::Unanswered),
-        (Verb::Fill, Fate::Refused),
-        (Verb::Fill, Fate::Unanswered),
+    for (call, fault) in [
+        (Call::Remove, Fault::Refused),
+        (Call::Remove, Fault::Unanswered),
+        (Call::Force, Fault::Refused),
+        (Call::Force, Fault::Unanswered),
+        (Call::Fill, Fault::Refused),
+        (Call::Fill, Fault::Unanswered),
     ] {
         let it = set();
         it.here.set("k", 1).await.unwrap();
         it.here.set("other", 1).await.unwrap();
         let origin = Origin::at(2);
-        it.stage.decide(verb, fate.clone());
-        let error = match verb {
-            Verb::Remove => it.here.remove("k").await.unwrap_err(),
+        it.faults.always(call, fault.clone());
+        let error = match call {
+            Call::Remove => it.here.remove("k").await.unwrap_err(),
             _ => it.here.set("k", 2).await.unwrap_err(),
         };
-        assert!(error.is_store(), "{verb:?} {fate:?}: {error}");
+        assert!(error.is_store(), "{call:?} {fault:?}: {error}");
         assert_eq!(it.here.stats().pending, 1);
         // What another process puts there now is not trusted either.
         it.elsewhere.set("k", 66).await.unwrap();
-        let asked = it.stage.calls(Verb::Get) + it.stage.calls(Verb::Lease);
+        let asked = it.faults.calls(Call::Get) + it.faults.calls(Call::Lease);
         assert!(it.here.peek("k").is_none() && it.here.get("k").await.unwrap().is_none());
         let read = it.here.get_or_load("k", || origin.load()).await.unwrap();
         assert_eq!(
             (*read, read.source()),
             (2, Source::Loader),
-            "{verb:?} {fate:?}"
+            "{call:?} {fault:?}"
         );
         assert!(it.here.peek("k").is_none(), "kept nowhere");
         if it.here.stats().pending == 1 {
             assert_eq!(
                 asked,
-                it.stage.calls(Verb::Get) + it.stage.calls(Verb::Lease)
+                it.faults.calls(Call::Get) + it.faults.calls(Call::Lease)
             );
         }
-        it.stage.relent_everything();
+        it.faults.heal();
         it.settled().await;
         assert!(
             it.here.get("k").await.unwrap().is_none(),
@@ -212,9 +220,9 @@ async fn a_key_whose_write_failed_is_not_read_from_the_store_until_it_is_settled
 async fn a_later_write_that_succeeds_settles_what_an_earlier_one_left() {
     for sets in [false, true] {
         let it = set();
-        it.stage.decide(Verb::Remove, Fate::Refused);
+        it.faults.always(Call::Remove, Fault::Refused);
         it.here.remove("k").await.unwrap_err();
-        it.stage.relent_everything();
+        it.faults.heal();
         match sets {
             true => assert_eq!(it.here.set("k", 3).await.unwrap(), Written::Stored),
             false => it.here.remove("k").await.unwrap(),
@@ -229,38 +237,38 @@ async fn a_later_write_that_succeeds_settles_what_an_earlier_one_left() {
 async fn more_failed_writes_than_can_be_listed_become_a_clear() {
     let it = set();
     it.here.set("witness", 1).await.unwrap();
-    it.stage.decide(Verb::Remove, Fate::Refused);
-    it.stage.decide(Verb::Renew, Fate::Refused);
+    it.faults.always(Call::Remove, Fault::Refused);
+    it.faults.always(Call::Renew, Fault::Refused);
     for number in 0..10_001 {
         let error = it.here.remove(format!("k{number}")).await.unwrap_err();
         assert!(error.is_store());
     }
     assert_eq!(it.here.stats().pending, 10_001);
     assert!(it.here.get("any").await.unwrap().is_none());
-    it.stage.relent_everything();
+    it.faults.heal();
     it.settled().await;
     assert!(it.here.get("witness").await.unwrap().is_none());
     assert!(it.elsewhere.get("witness").await.unwrap().is_none());
-    assert!(it.stage.calls(Verb::Renew) >= 1);
+    assert!(it.faults.calls(Call::Renew) >= 1);
 }
 
 #[tokio::test]
 async fn a_set_whose_caller_left_is_carried_through() {
     let it = set();
     it.elsewhere.set("k", 1).await.unwrap();
-    let late = Latch::closed();
-    it.stage.decide(Verb::Fill, Fate::Late(late.clone()));
+    let late = Hold::new();
+    it.faults.always(Call::Fill, Fault::Late(late.clone()));
     let caller = tokio::spawn({
         let here = it.here.clone();
         async move { here.set("k", 2).await }
     });
-    late.reached().await;
+    late.reached(1).await;
     // A reader who meets the old value while the gate is closed gets it, and keeps it nowhere.
     assert_eq!(*it.here.get("k").await.unwrap().unwrap(), 1);
     assert!(it.here.peek("k").is_none());
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
-    late.open();
+    late.release().await;
     let landed = || it.here.peek("k").as_deref() == Some(&2);
     eventually("the set lands", PATIENCE, landed).await;
 }
@@ -268,23 +276,25 @@ async fn a_set_whose_caller_left_is_carried_through() {
 #[tokio::test]
 async fn close_waits_for_writes_and_not_for_loads() {
     let it = set();
-    let late = Latch::closed();
-    it.stage.decide(Verb::Fill, Fate::Late(late.clone()));
+    it.here.set("other", 1).await.unwrap();
+    let late = Hold::new();
+    it.faults.always(Call::Fill, Fault::Late(late.clone()));
     let writing = tokio::spawn({
         let here = it.here.clone();
         async move { here.set("k", 2).await }
     });
-    late.reached().await;
+    late.reached(1).await;
     let closing = tokio::spawn({
         let here = it.here.clone();
         async move { here.close().await }
     });
-    let refused = || it.here.peek("k").is_none();
-    eventually("it closes", PATIENCE, refused).await;
-    late.open();
+    let emptied = || it.here.peek("other").is_none();
+    eventually("it closes", PATIENCE, emptied).await;
+    assert!(!closing.is_finished(), "it did not wait for the write");
+    late.release().await;
     in_time("closing", closing).await.unwrap();
     assert_eq!(writing.await.unwrap().unwrap(), Written::Stored);
-    assert_eq!(it.memory.len(), 1);
+    assert_eq!(it.memory.len(), 2);
     assert!(
         it.here.peek("k").is_none(),
         "a closed cache lets nothing in"

@@ -9,12 +9,14 @@ use tokio::{
     time::timeout,
 };
 
-use terrace::RedisStore;
+use terrace::{
+    RedisStore,
+    testing::{Call, Fault},
+};
 
 use crate::{
     pending::set,
     rig::{eventually, numbers, seconds},
-    staged::{Fate, Verb},
 };
 
 const LOOK_FOR: Duration = Duration::from_secs(3);
@@ -64,17 +66,18 @@ async fn a_server_that_greets_and_hangs_up_is_not_stormed() {
 #[tokio::test]
 async fn a_key_that_is_always_refused_keeps_no_other_from_being_settled() {
     let it = set();
-    it.stage.decide(Verb::Remove, Fate::Refused);
+    it.faults.always(Call::Remove, Fault::Refused);
     for number in 0..50 {
         let key = format!("k{number}");
         assert!(it.here.remove(key).await.unwrap_err().is_store());
     }
     assert!(it.here.remove("bad").await.unwrap_err().is_store());
     assert_eq!(it.here.stats().pending, 51);
-    it.stage.decide(Verb::Remove, Fate::RefusedFor("bad"));
+    it.faults.heal();
+    it.faults.always(Call::Remove.of("bad"), Fault::Refused);
     let one_left = || it.here.stats().pending == 1;
     eventually("the others are settled", seconds(5), one_left).await;
     assert!(it.here.remove("bad").await.unwrap_err().is_store());
-    it.stage.relent(Verb::Remove);
+    it.faults.heal();
     it.settled().await;
 }

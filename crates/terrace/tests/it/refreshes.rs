@@ -7,14 +7,13 @@ use std::sync::{
 
 use terrace::{
     BoxError, Source,
-    testing::{ManualClock, MemoryStore},
+    testing::{Call, Faulty, ManualClock, MemoryStore},
 };
 use tokio::task::JoinSet;
 
 use crate::{
     flights::joined,
     rig::{Latch, Origin, PATIENCE, POLICIES, eventually, in_time, numbers, seconds, ttl},
-    staged::{Staged, Verb},
 };
 
 #[tokio::test]
@@ -110,10 +109,11 @@ async fn a_refresh_that_fails_costs_nobody_the_value_at_hand() {
 async fn one_refresh_runs_behind_a_stale_value_however_many_read_it() {
     let time = ManualClock::new();
     let memory = MemoryStore::with_clock(time.clock());
-    let stage = Staged::over(&memory);
+    let store = Faulty::over(memory);
+    let faults = store.faults().clone();
     let options = ttl(10).stale_while_revalidate(seconds(30));
     let builder = numbers().defaults(options).clock(time.clock());
-    let cache = builder.store(stage.clone()).build().unwrap();
+    let cache = builder.store(store).build().unwrap();
     let (origin, latch) = (Origin::at(1), Latch::closed());
     cache.get_or_load("k", || origin.load()).await.unwrap();
     eventually("it is in L1", PATIENCE, || cache.peek("k").is_some()).await;
@@ -136,7 +136,7 @@ async fn one_refresh_runs_behind_a_stale_value_however_many_read_it() {
     let renewed = || cache.peek("k").as_deref() == Some(&2);
     eventually("the refresh lands", PATIENCE, renewed).await;
     assert!(!cache.peek("k").unwrap().is_stale());
-    assert_eq!(stage.calls(Verb::Fill), 2);
+    assert_eq!(faults.calls(Call::Fill), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -102,7 +102,8 @@ impl Origin {
     }
 }
 
-/// Holds whoever comes, until it is opened; tells how many came.
+/// Holds the loads that come, until it is opened; tells how many came. What holds
+/// calls of a store is a `Hold`.
 #[derive(Clone, Debug)]
 pub(crate) struct Latch {
     arrived: Arc<AtomicU64>,

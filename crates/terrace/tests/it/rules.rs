@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use terrace::{
     BoxError, Cache, RedisStore, Written,
-    testing::{ManualClock, MemoryStore},
+    testing::{Call, Fault, Faulty, Hold, ManualClock, MemoryStore},
 };
 
 use crate::{
@@ -14,7 +14,6 @@ use crate::{
         BOUND, Latch, Origin, PATIENCE, eventually, held_and_proven, in_time, millis, numbers,
         seconds,
     },
-    staged::{Fate, Staged, Verb},
 };
 
 /// Lets every task run that can.
@@ -47,8 +46,8 @@ async fn who_waits_for_a_lease_does_without_the_store_once_a_remove_has_failed()
     let waiting = reading(&it.here, &origin);
     let waits = || it.here.stats().lease_waits == 1;
     eventually("the reader waits for the lease", PATIENCE, waits).await;
-    it.stage.decide(Verb::Heartbeat, Fate::Unreachable);
-    it.stage.decide(Verb::Remove, Fate::Refused);
+    it.faults.always(Call::Heartbeat, Fault::Unreachable);
+    it.faults.always(Call::Remove, Fault::Refused);
     origin.change_to(2);
     assert!(it.here.remove("k").await.unwrap_err().is_store());
     let later = reading(&it.here, &origin);
@@ -64,40 +63,38 @@ async fn who_waits_for_a_lease_does_without_the_store_once_a_remove_has_failed()
 #[tokio::test]
 async fn the_fill_of_a_set_waits_for_the_answer_to_its_force() {
     let it = set();
-    let answer = Latch::closed();
-    it.stage.decide(Verb::Force, Fate::Held(answer.clone()));
+    let answer = it.hold_answers(Call::Force);
     let writing = tokio::spawn({
         let here = it.here.clone();
         async move { here.set("k", 1).await }
     });
-    answer.reached().await;
+    answer.reached(1).await;
     all_rest().await;
-    assert_eq!(it.stage.calls(Verb::Fill), 0, "it was sent before");
+    assert_eq!(it.faults.calls(Call::Fill), 0, "it was sent before");
     answer.open();
     assert_eq!(writing.await.unwrap().unwrap(), Written::Stored);
-    assert_eq!(it.stage.calls(Verb::Fill), 1);
+    assert_eq!(it.faults.calls(Call::Fill), 1);
 }
 
 /// The number of a removal is that of the attempt which it settles.
 #[tokio::test]
 async fn a_removal_settles_nothing_that_was_listed_after_it_began() {
     let it = set();
-    it.stage.decide(Verb::Heartbeat, Fate::Unreachable);
-    it.stage.decide(Verb::Remove, Fate::Refused);
+    it.faults.always(Call::Heartbeat, Fault::Unreachable);
+    it.faults.always(Call::Remove, Fault::Refused);
     it.here.remove("k").await.unwrap_err();
-    let answer = Latch::closed();
-    it.stage.decide(Verb::Remove, Fate::Held(answer.clone()));
+    let answer = it.hold_answers(Call::Remove);
     let slow = tokio::spawn({
         let here = it.here.clone();
         async move { here.remove("k").await }
     });
-    answer.reached().await;
-    it.stage.decide(Verb::Remove, Fate::Refused);
+    answer.reached(1).await;
+    it.faults.always(Call::Remove, Fault::Refused);
     it.here.remove("k").await.unwrap_err();
     answer.open();
     slow.await.unwrap().unwrap();
     assert_eq!(it.here.stats().pending, 1, "the third is not settled");
-    it.stage.relent_everything();
+    it.faults.heal();
     it.settled().await;
 }
 
@@ -108,14 +105,13 @@ async fn what_another_process_changes_is_neither_kept_nor_let_in() {
     it.here.set("k", 1).await.unwrap();
     it.elsewhere.set("k", 2).await.unwrap();
     assert!(it.here.peek("k").is_none(), "what was changed was kept");
-    let answer = Latch::closed();
-    it.stage.decide(Verb::Get, Fate::Held(answer.clone()));
+    let answer = it.hold_answers(Call::Get);
     let overlapping = tokio::spawn({
         let here = it.here.clone();
         async move { here.get("k").await.unwrap().map(|seen| *seen) }
     });
-    answer.reached().await;
-    it.stage.relent(Verb::Get);
+    answer.reached(1).await;
+    it.faults.always(Call::Get, Fault::Passes);
     it.elsewhere.remove("k").await.unwrap();
     answer.open();
     assert_eq!(in_time("the read", overlapping).await.unwrap(), Some(2));
@@ -127,13 +123,12 @@ async fn what_another_process_changes_is_neither_kept_nor_let_in() {
 async fn nothing_is_served_from_l1_while_its_removal_is_under_way() {
     let it = set();
     it.here.set("k", 1).await.unwrap();
-    let answer = Latch::closed();
-    it.stage.decide(Verb::Remove, Fate::Held(answer.clone()));
+    let answer = it.hold_answers(Call::Remove);
     let removing = tokio::spawn({
         let here = it.here.clone();
         async move { here.remove("k").await }
     });
-    answer.reached().await;
+    answer.reached(1).await;
     assert!(it.here.peek("k").is_none());
     answer.open();
     removing.await.unwrap().unwrap();
@@ -144,22 +139,23 @@ async fn nothing_is_served_from_l1_while_its_removal_is_under_way() {
 #[tokio::test]
 async fn a_proof_counts_from_the_sending_of_its_heartbeat_and_runs_out() {
     let time = ManualClock::new();
-    let stage = Staged::over(&MemoryStore::with_clock(time.clock()));
+    let store = Faulty::over(MemoryStore::with_clock(time.clock()));
+    let faults = store.faults().clone();
     let builder = numbers().max_staleness(BOUND).clock(time.clock());
     let builder = builder.store_timeout(seconds(20));
-    let here = builder.store(stage.clone()).build().unwrap();
+    let here = builder.store(store).build().unwrap();
     here.set("k", 1).await.unwrap();
     held_and_proven(&here, "k").await;
     let is_proven = || here.peek("k").is_some_and(|seen| seen.proven());
-    let (first, second) = (Latch::closed(), Latch::closed());
-    stage.decide(Verb::Heartbeat, Fate::Held(first.clone()));
-    first.reached().await;
-    stage.decide(Verb::Heartbeat, Fate::Held(second.clone()));
+    let (first, second) = (Hold::new(), Hold::new());
+    faults.always(Call::Heartbeat, Fault::AnswerHeld(first.clone()));
+    first.reached(1).await;
+    faults.always(Call::Heartbeat, Fault::AnswerHeld(second.clone()));
     assert!(is_proven());
     time.advance(BOUND);
     assert!(!is_proven(), "beyond the bound");
     first.open();
-    second.reached().await;
+    second.reached(1).await;
     assert!(!is_proven(), "by the arrival of an old heartbeat");
 }
 
@@ -171,7 +167,7 @@ async fn what_a_refused_fill_brought_is_not_kept_although_nothing_was_heard() {
     let (origin, latch) = (Origin::at(1), Latch::closed());
     let load = loading(&it.here, &origin, &latch);
     latch.reached().await;
-    it.stage.link().deafen();
+    it.link.deafen();
     it.elsewhere.set("k", 2).await.unwrap();
     latch.open();
     load.await.unwrap();
@@ -188,7 +184,7 @@ async fn what_was_loaded_without_a_lease_is_not_proven() {
     let (origin, warm) = (Origin::at(1), "warm");
     it.here.set(warm, 1).await.unwrap();
     held_and_proven(&it.here, warm).await;
-    it.stage.decide(Verb::Lease, Fate::Unreachable);
+    it.faults.always(Call::Lease, Fault::Unreachable);
     let load = it.here.get_or_load("k", || origin.load()).await.unwrap();
     assert!(!load.proven());
     let kept = || it.here.peek("k").is_some();
@@ -256,7 +252,7 @@ async fn a_lease_that_is_given_back_here_wakes_who_waits_for_it_here() {
         // Detaches the flight, and leaves its lease alone.
         it.here.remove_tag("any").await.unwrap();
         let waiting = reading(&it.here, &origin);
-        let patient = || it.stage.calls(Verb::Lease) >= 8;
+        let patient = || it.faults.calls(Call::Lease) >= 8;
         eventually("it has asked often", PATIENCE, patient).await;
         let start = Instant::now();
         latch.open();
@@ -276,7 +272,7 @@ async fn what_was_loaded_before_a_clear_is_dead_although_nothing_was_heard() {
     let (origin, latch) = (Origin::at(1), Latch::closed());
     let load = loading(&it.here, &origin, &latch);
     latch.reached().await;
-    it.stage.link().deafen();
+    it.link.deafen();
     it.elsewhere.clear().await.unwrap();
     latch.open();
     load.await.unwrap();
@@ -290,20 +286,22 @@ async fn what_was_loaded_before_a_clear_is_dead_although_nothing_was_heard() {
 async fn what_was_got_before_a_gap_is_not_proven_by_the_heartbeats_after_it() {
     let time = ManualClock::new();
     let memory = MemoryStore::with_clock(time.clock());
-    let stage = Staged::over(&memory);
+    let link = memory.sibling();
+    let store = Faulty::over(link.clone());
+    let faults = store.faults().clone();
     let builder = numbers().max_staleness(BOUND).clock(time.clock());
-    let here = builder.store(stage.clone()).build().unwrap();
+    let here = builder.store(store).build().unwrap();
     let elsewhere = numbers().clock(time.clock()).store(memory.sibling());
     let elsewhere = elsewhere.build().unwrap();
     here.set("k", 1).await.unwrap();
     held_and_proven(&here, "k").await;
-    stage.link().cut();
+    link.cut();
     elsewhere.remove("k").await.unwrap();
     // Its own moment must not vouch for it.
     time.advance(BOUND);
-    stage.link().restore();
-    let beats = stage.calls(Verb::Heartbeat);
-    let beaten = || stage.calls(Verb::Heartbeat) > beats + 2;
+    link.restore();
+    let beats = faults.calls(Call::Heartbeat);
+    let beaten = || faults.calls(Call::Heartbeat) > beats + 2;
     eventually("the link is proven again", PATIENCE, beaten).await;
     assert!(here.peek("k").is_none(), "what was removed is served");
     assert!(here.get("k").await.unwrap().is_none());

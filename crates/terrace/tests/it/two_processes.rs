@@ -1,6 +1,9 @@
 //! Two processes on one Redis: late fills, late bytes, and sets that meet.
 
-use terrace::{BoxError, Cache, RedisStore, Source, Written, testing::MemoryStore};
+use terrace::{
+    BoxError, Cache, RedisStore, Source, Written,
+    testing::{Call, Fault, Faulty, Hold, MemoryStore},
+};
 
 use crate::{
     proxy::{Proxy, Upstream},
@@ -9,7 +12,6 @@ use crate::{
         Latch, NUMBER, NUMBER_LEASE, Origin, PATIENCE, Raw, eventually, healthy, in_time, millis,
         numbers, patient_process_on, seconds,
     },
-    staged::{Fate, Staged, Verb},
 };
 
 #[tokio::test]
@@ -162,28 +164,29 @@ async fn a_set_whose_bytes_were_held_is_never_seen_after_a_later_remove() {
 #[tokio::test]
 async fn a_fill_that_arrives_late_carries_a_dead_token() {
     let memory = MemoryStore::new();
-    let stage = Staged::over(&memory);
+    let store = Faulty::over(memory.sibling());
+    let faults = store.faults().clone();
     let builder = numbers().store_timeout(seconds(20));
-    let here = builder.store(stage.clone()).build().unwrap();
+    let here = builder.store(store).build().unwrap();
     let elsewhere = numbers().store(memory.sibling()).build().unwrap();
     for removes in [false, true] {
-        let late = Latch::closed();
-        stage.decide(Verb::Fill, Fate::Late(late.clone()));
+        let late = Hold::new();
+        faults.always(Call::Fill, Fault::Late(late.clone()));
         let set = tokio::spawn({
             let here = here.clone();
             async move { here.set("k", 66).await }
         });
-        late.reached().await;
+        late.reached(1).await;
         elsewhere.set("k", 2).await.unwrap();
         if removes {
             elsewhere.remove("k").await.unwrap();
         }
-        late.open();
+        late.release().await;
         assert_eq!(set.await.unwrap().unwrap(), Written::Superseded);
         assert!(here.peek("k").is_none());
         let seen = here.get("k").await.unwrap().map(|entry| *entry);
         assert_eq!(seen, (!removes).then_some(2));
-        stage.relent(Verb::Fill);
+        faults.always(Call::Fill, Fault::Passes);
     }
     assert_eq!((here.stats().superseded, here.stats().refused), (2, 2));
 }
@@ -192,25 +195,27 @@ async fn a_fill_that_arrives_late_carries_a_dead_token() {
 #[tokio::test]
 async fn a_set_that_was_overtaken_by_a_lease_leaves_nothing_older_behind() {
     let memory = MemoryStore::new();
-    let (stage, other_stage) = (Staged::over(&memory), Staged::over(&memory));
+    let store = Faulty::over(memory.sibling());
+    let other_store = Faulty::over(memory.sibling());
+    let (faults, other_faults) = (store.faults().clone(), other_store.faults().clone());
     let here = numbers()
         .store_timeout(seconds(20))
-        .store(stage.clone())
+        .store(store)
         .build()
         .unwrap();
-    let elsewhere = numbers().store(other_stage.clone()).build().unwrap();
+    let elsewhere = numbers().store(other_store).build().unwrap();
     elsewhere.set("k", 0).await.unwrap();
-    let late = Latch::closed();
-    stage.decide(Verb::Fill, Fate::Late(late.clone()));
+    let late = Hold::new();
+    faults.always(Call::Fill, Fault::Late(late.clone()));
     let set = tokio::spawn({
         let here = here.clone();
         async move { here.set("k", 1).await }
     });
-    late.reached().await;
+    late.reached(1).await;
     // The other process takes the lease by force, and its fill never comes.
-    other_stage.decide(Verb::Fill, Fate::Refused);
+    other_faults.always(Call::Fill, Fault::Refused);
     assert!(elsewhere.set("k", 2).await.unwrap_err().is_store());
-    late.open();
+    late.release().await;
     assert_eq!(set.await.unwrap().unwrap(), Written::Superseded);
     assert!(memory.is_empty(), "the value from before both sets is gone");
     assert!(here.get("k").await.unwrap().is_none());

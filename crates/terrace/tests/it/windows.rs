@@ -2,14 +2,11 @@
 
 use terrace::{
     BoxError, Builder, Cache, Loaded, Source,
-    testing::{ManualClock, MemoryStore},
+    testing::{Call, Faulty, ManualClock, MemoryStore},
 };
 use tokio::task::JoinHandle;
 
-use crate::{
-    rig::{Latch, Origin, PATIENCE, eventually, in_time, numbers, seconds, ttl},
-    staged::{Staged, Verb},
-};
+use crate::rig::{Latch, Origin, PATIENCE, eventually, in_time, numbers, seconds, ttl};
 
 const DAY: u64 = 86_400;
 
@@ -153,10 +150,10 @@ async fn a_refresh_that_fails_answers_with_the_fresh_value_and_where_it_was() {
 #[tokio::test]
 async fn a_refresh_whose_value_is_not_to_be_stored_ends_the_value_it_replaces() {
     for stored in [false, true] {
-        let memory = MemoryStore::new();
-        let stage = Staged::over(&memory);
+        let store = Faulty::over(MemoryStore::new());
+        let faults = store.faults().clone();
         let cache = match stored {
-            true => numbers().store(stage.clone()).build().unwrap(),
+            true => numbers().store(store).build().unwrap(),
             false => numbers().build().unwrap(),
         };
         cache.set("k", 1).await.unwrap();
@@ -165,7 +162,7 @@ async fn a_refresh_whose_value_is_not_to_be_stored_ends_the_value_it_replaces() 
         assert_eq!((*answer, answer.source()), (2, Source::Loader));
         assert!(cache.peek("k").is_none(), "stored {stored}");
         if stored {
-            let released = || stage.calls(Verb::Release) == 1;
+            let released = || faults.calls(Call::Release) == 1;
             eventually("the lease is given back", PATIENCE, released).await;
             continue;
         }
