@@ -7,6 +7,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -41,6 +42,8 @@ const DEFAULT_MAX_VALUE_BYTES: usize = 1 << 20;
 const MAX_MAX_VALUE_BYTES: usize = 256 << 20;
 /// What a `set` may lose between its two round trips to scheduling.
 const SET_MARGIN: Duration = Duration::from_secs(1);
+/// Removals by pattern; each looks at every key of the store.
+const WALKS_AT_ONCE: usize = 4;
 
 type StoreParts<V> = (Arc<dyn Store>, Arc<dyn Codec<V>>);
 
@@ -251,6 +254,7 @@ impl<V: Send + Sync + 'static> Builder<V> {
             bound: self.bound,
             weigher: self.weigher,
             set_hold: self.store_timeout * 2 + SET_MARGIN,
+            walks: Semaphore::new(WALKS_AT_ONCE),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             urgent: Arc::default(),

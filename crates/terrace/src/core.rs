@@ -7,7 +7,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -36,7 +36,7 @@ pub(crate) type Weigher<V> = Box<dyn Fn(&str, &V) -> u32 + Send + Sync>;
 
 pub(crate) struct Core<V: Send + Sync + 'static> {
     pub(crate) name: Arc<str>,
-    /// L1. Changed only through `gate`.
+    /// L1. What a key has there is changed through `gate` only.
     pub(crate) local: Arc<Local<V>>,
     pub(crate) gate: Arc<Gate<Local<V>>>,
     /// Epochs as far as they are known; their changes are numbered by `gate`.
@@ -56,6 +56,9 @@ pub(crate) struct Core<V: Send + Sync + 'static> {
     pub(crate) weigher: Option<Weigher<V>>,
     /// How long a `set` may hold a key's lease between its two round trips.
     pub(crate) set_hold: Duration,
+    /// Removals by pattern that may walk the keys at the same time. Each is one more
+    /// matcher that every publish looks at, and keeps the store busy.
+    pub(crate) walks: Semaphore,
     /// Loads and writes that outlive their callers.
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,

@@ -128,6 +128,8 @@ pub(crate) async fn matching_through<V: Send + Sync + 'static>(
     pattern: Arc<Pattern>,
     listing: Option<Listing>,
 ) -> Result<Removed, Error> {
+    let turn = core.stop.run_until_cancelled(core.walks.acquire()).await;
+    let _turn = turn.and_then(Result::ok).ok_or_else(Error::closed)?;
     let own = Arc::clone(&pattern);
     let (barred, local) = core.gate.bar(Arc::new(move |key: &str| own.matches(key)));
     let mut removed = Removed { local, store: None };

@@ -135,7 +135,11 @@ async fn heartbeat<V: Send + Sync + 'static>(core: &Arc<Core<V>>, beats: &mut Be
     if idle && (core.pending.len() > 0 || !core.ghosts.is_empty()) {
         let core = Arc::clone(core);
         let tasks = core.tasks.clone();
-        let recovery = async move { recover::recover(&core).await };
+        // A cache that is closed does not wait for it; what is cut off stays listed.
+        let recovery = async move {
+            let stop = core.stop.clone();
+            stop.run_until_cancelled(recover::recover(&core)).await;
+        };
         beats.recovery = Some(tasks.spawn(recovery));
     }
 }

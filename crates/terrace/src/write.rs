@@ -142,6 +142,25 @@ pub(crate) struct Birth {
     pub(crate) began: Moment,
 }
 
+/// Closes a key for a write that is sent next, and sets out. No outset if the ticket
+/// under which it came has died; `renewed` hears of the new one. The link's epoch
+/// comes first, as in [`Core::set_out`].
+fn close<V: Send + Sync + 'static>(
+    core: &Core<V>,
+    key: &Arc<str>,
+    held: Option<Ticket>,
+    renewed: impl FnOnce(Ticket),
+) -> (Closed<Local<V>>, Option<Outset>) {
+    let link_epoch = core.proof.link_epoch();
+    let closed = core.gate.close(key, held, renewed);
+    let outset = closed.ticket().map(|ticket| Outset {
+        ticket,
+        link_epoch,
+        at: core.clock.now(),
+    });
+    (closed, outset)
+}
+
 /// What became of a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filled {
@@ -172,8 +191,7 @@ pub(crate) async fn fill<V: Send + Sync + 'static>(
     };
     order.record.born_under(Arc::clone(&epochs));
     let ticket = birth.outset.ticket;
-    let closed = core.gate.close(&order.key, Some(ticket), renewed);
-    let (link_epoch, sent) = (core.proof.link_epoch(), core.clock.now());
+    let (closed, outset) = close(core, &order.key, Some(ticket), renewed);
     let outcome = match body {
         Ok(body) => {
             let bytes = order.wrap(remote, &body, &epochs);
@@ -181,16 +199,11 @@ pub(crate) async fn fill<V: Send + Sync + 'static>(
         }
         Err(error) => Err(error),
     };
-    let now = closed.ticket().map(|ticket| Outset {
-        ticket,
-        link_epoch,
-        at: sent,
-    });
     match outcome {
         Ok(FillOutcome::Stored) => {
             tracing::debug!(target: "terrace::walk", cache = %core.name, key = &*order.key, "stored");
-            if let Some(now) = now {
-                let stamp = core.stamp(now, sent.min(as_of));
+            if let Some(outset) = outset {
+                let stamp = core.stamp(outset, outset.at.min(as_of));
                 order.let_in(Some(closed), stamp);
             }
             Filled::Answered
@@ -322,14 +335,7 @@ async fn set_through<V: Send + Sync + 'static>(
     };
     let item = Item::Key(Arc::clone(&order.key));
     let listing = core.pending.listing(&item);
-    let link_epoch = core.proof.link_epoch();
-    let closed = core.gate.close(&order.key, None, |_| ());
-    let sent = core.clock.now();
-    let outset = closed.ticket().map(|ticket| Outset {
-        ticket,
-        link_epoch,
-        at: sent,
-    });
+    let (closed, outset) = close(&core, &order.key, None, |_| ());
     let unanswered = Unanswered::new(&core, item.clone(), closed);
     let outcome = force_and_fill(&core, remote, &order, &body, (tags, outset)).await?;
     let closed = unanswered.answered();
@@ -338,7 +344,7 @@ async fn set_through<V: Send + Sync + 'static>(
             let key = &*order.key;
             tracing::debug!(target: "terrace::walk", cache = %core.name, key, "stored");
             if let Some(outset) = outset {
-                order.let_in(closed, core.stamp(outset, sent));
+                order.let_in(closed, core.stamp(outset, outset.at));
             }
             Written::Stored
         }

@@ -88,7 +88,7 @@ pub(super) const MUTANTS: &[CodeMutant] = &[
     CodeMutant {
         name: "PendingLoadReadsTheStore",
         rule: "C10",
-        file: "lead.rs",
+        file: "lead/find.rs",
         old: "            _ if core.pending.has(&self.key) => return Some(Right::Nothing),",
         new: "",
         caught_by: &[
@@ -98,10 +98,10 @@ pub(super) const MUTANTS: &[CodeMutant] = &[
     CodeMutant {
         name: "PendingWaiterReadsTheStore",
         rule: "C10",
-        file: "lead.rs",
-        old: "                    if core.pending.has(&self.key) {
-                        return Some(Right::Nothing);
-                    }",
+        file: "lead/find.rs",
+        old: "        if self.core.pending.has(&self.key) {
+            return Break(Some(Right::Nothing));
+        }",
         new: "",
         caught_by: &[
             "rules::who_waits_for_a_lease_does_without_the_store_once_a_remove_has_failed",

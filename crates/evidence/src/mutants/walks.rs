@@ -101,8 +101,8 @@ return {2",
         old: "        Ok(FillOutcome::Refused) => Filled::Answered,
         // L1",
         new: "        Ok(FillOutcome::Refused) => {
-            if let Some(now) = now {
-                order.let_in(Some(closed), core.stamp(now, sent));
+            if let Some(outset) = outset {
+                order.let_in(Some(closed), core.stamp(outset, outset.at));
             }
             Filled::Answered
         }
@@ -117,5 +117,22 @@ return {2",
 ",
         new: "",
         caught_by: &["rules::a_lease_that_is_given_back_here_wakes_who_waits_for_it_here"],
+    },
+    CodeMutant {
+        name: "RecoveryOneByOne",
+        rule: "G5",
+        file: "recover.rs",
+        old: "const AT_ONCE: usize = 64;",
+        new: "const AT_ONCE: usize = 1;",
+        caught_by: &["recovery::what_is_pending_is_settled_many_at_a_time"],
+    },
+    CodeMutant {
+        name: "RecoveryOutlivesItsCache",
+        rule: "idea 9",
+        file: "listen.rs",
+        old: "            let stop = core.stop.clone();
+            stop.run_until_cancelled(recover::recover(&core)).await;",
+        new: "            recover::recover(&core).await;",
+        caught_by: &["recovery::a_cache_that_is_closed_leaves_what_is_pending"],
     },
 ];

@@ -15,8 +15,8 @@ use terrace::{
 };
 
 use crate::{
-    pending::set,
-    rig::{eventually, numbers, seconds},
+    pending::{Set, set},
+    rig::{eventually, in_time, numbers, seconds},
 };
 
 const LOOK_FOR: Duration = Duration::from_secs(3);
@@ -80,4 +80,37 @@ async fn a_key_that_is_always_refused_keeps_no_other_from_being_settled() {
     assert!(it.here.remove("bad").await.unwrap_err().is_store());
     it.faults.heal();
     it.settled().await;
+}
+
+/// So many keys that their removals could not be settled in one go.
+async fn many_are_pending(it: &Set) -> u64 {
+    it.faults.always(Call::Remove, Fault::Refused);
+    for number in 0..500 {
+        assert!(it.here.remove(format!("k{number}")).await.is_err());
+    }
+    assert_eq!(it.here.stats().pending, 500);
+    it.faults.calls(Call::Remove)
+}
+
+/// Each waits for a round trip, and until then others take the old value for true.
+#[tokio::test]
+async fn what_is_pending_is_settled_many_at_a_time() {
+    let it = set();
+    many_are_pending(&it).await;
+    let answers = it.hold_answers(Call::Remove);
+    answers.reached(50).await;
+    answers.open();
+    it.settled().await;
+}
+
+#[tokio::test]
+async fn a_cache_that_is_closed_leaves_what_is_pending() {
+    let it = set();
+    let before = many_are_pending(&it).await;
+    let answers = it.hold_answers(Call::Remove);
+    answers.reached(1).await;
+    in_time("closing", it.here.close()).await;
+    answers.open();
+    let settled = it.faults.calls(Call::Remove) - before;
+    assert!(settled < 500, "{settled} were settled before it closed");
 }
