@@ -181,3 +181,23 @@ async fn pushes_and_replies_that_make_no_sense_are_gaps_and_harm_nobody() {
         assert!(took <= USED_AGAIN, "{took:?} after {text:?}");
     }
 }
+
+/// The one connection that this server has is somebody else's at first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_with_no_connection_to_spare_is_a_miss_and_used_when_it_has_one() {
+    let server = RedisServer::start();
+    let stranger = Raw::on(&server).await;
+    stranger.ask::<()>("CONFIG SET maxclients 1").await;
+    let (cache, origin) = (process_on(&server), Origin::at(8));
+    for number in 0..30 {
+        let start = Instant::now();
+        let read = cache.get_or_load(format!("n{number}"), || origin.load());
+        assert_eq!(*read.await.unwrap(), 8);
+        assert!(start.elapsed() <= WORST_ADDED, "{:?}", start.elapsed());
+    }
+    assert!(!used(&cache));
+    assert!(cache.remove("n1").await.unwrap_err().is_store());
+    drop(stranger);
+    eventually("it is used", PATIENCE, || used(&cache)).await;
+    eventually("all is settled", PATIENCE, || cache.stats().pending == 0).await;
+}
