@@ -240,10 +240,9 @@ impl<V: Send + Sync + 'static> Core<V> {
                 .map_or_else(Epoch::random, |known| known.epoch),
         };
         let with_epoch = |tag: &Arc<str>| (Arc::clone(tag), epoch(Mark::Tag(tag)));
-        Arc::new(Epochs {
-            clear: epoch(Mark::Clear),
-            tags: tags.iter().map(with_epoch).collect(),
-        })
+        let tags = tags.iter().map(with_epoch).collect();
+        let clear = epoch(Mark::Clear);
+        self.tags.share(Epochs { clear, tags })
     }
 
     /// What nobody but this process has, since `as_of`.

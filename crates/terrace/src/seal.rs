@@ -29,7 +29,7 @@ pub(crate) struct Seal<V> {
 pub(crate) struct Received<V> {
     pub(crate) record: Record<V>,
     /// The epochs that it was born under; whether they are current is to be found out.
-    pub(crate) epochs: Arc<Epochs>,
+    pub(crate) epochs: Epochs,
     /// When L2 was asked for it.
     pub(crate) sent: Moment,
 }
@@ -139,7 +139,7 @@ impl<V: Send + Sync + 'static> Seal<V> {
         let born = sent.plus_millis(remaining).minus_millis(total);
         Ok(Received {
             record: Record::new(value, envelope.token, envelope.life, born),
-            epochs: Arc::new(envelope.epochs),
+            epochs: envelope.epochs,
             sent,
         })
     }

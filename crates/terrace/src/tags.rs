@@ -29,6 +29,8 @@ struct Table {
     clear: Place,
     clock: Place,
     tags: HashMap<Arc<str>, Place, RandomState>,
+    /// The last epochs without a tag that a record was given.
+    untagged: Option<Arc<Epochs>>,
     /// The newest change of any tag that was forgotten.
     floor: u64,
 }
@@ -141,6 +143,18 @@ impl Tags {
         let is_older = |other: Known| known.link_epoch < other.link_epoch;
         if place.closed == 0 && place.changed_at <= asked_at && !place.known.is_some_and(is_older) {
             place.known = Some(known);
+        }
+    }
+
+    /// The epochs as a record holds them. Records without tags are many, and share theirs.
+    pub(crate) fn share(&self, epochs: Epochs) -> Arc<Epochs> {
+        if !epochs.tags.is_empty() {
+            return Arc::new(epochs);
+        }
+        let mut table = self.table.lock();
+        match &table.untagged {
+            Some(shared) if **shared == epochs => Arc::clone(shared),
+            _ => Arc::clone(table.untagged.insert(Arc::new(epochs))),
         }
     }
 

@@ -217,7 +217,7 @@ pub(crate) async fn adopt<V: Send + Sync + 'static>(
     };
     let record = core.hold(key, received.record);
     let stamp = core.stamp(outset, as_of);
-    record.born_under(received.epochs);
+    record.born_under(core.tags.share(received.epochs));
     record.stamp(stamp);
     write::publish(core, key, outset.ticket, &record);
     tracing::debug!(target: "terrace::walk", cache = %core.name, key = &**key, "L2 hit");

@@ -185,7 +185,7 @@ pub(crate) async fn fill<V: Send + Sync + 'static>(
     };
     let body = remote.encode(&order.key, &order.record);
     let (epochs, as_of) = match epochs_of_load(core, remote, &birth).await {
-        Born::Under(epochs, as_of) => (Arc::new(epochs), as_of),
+        Born::Under(epochs, as_of) => (core.tags.share(epochs), as_of),
         Born::Overtaken => return Filled::Overtaken,
         Born::Unknown => return Filled::Unanswered,
     };
@@ -383,7 +383,7 @@ async fn force_and_fill<V: Send + Sync + 'static>(
         tags: tags.into_iter().zip(current[1..].iter().copied()).collect(),
     };
     let bytes = order.wrap(remote, body, &epochs);
-    order.record.born_under(Arc::new(epochs));
+    order.record.born_under(core.tags.share(epochs));
     remote.fill(&order.key, order.fill(bytes, replaces)).await
 }
 
