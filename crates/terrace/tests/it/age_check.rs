@@ -1,6 +1,6 @@
 //! Where Redis tells nothing, what is older than the bound is looked at again.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use terrace::{Cache, RedisStore, Source};
 
@@ -108,6 +108,97 @@ async fn pushes_that_vanish_are_found_out_and_what_is_held_is_looked_at_again() 
         assert!(here.stats().gaps > stats.gaps);
     }
     assert!(proxy.traffic().pushes_dropped > 0);
+}
+
+/// A round trip is longer than a quarter of the bound: news is later than a canary on a
+/// quick link would be, and is not taken for lost, nor is lost news taken for late.
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes_that_vanish_behind_a_slow_link_are_found_out_too() {
+    const TRIP: Duration = Duration::from_millis(54);
+    const SHORT: Duration = Duration::from_millis(200);
+    let server = RedisServer::start();
+    let proxy = Proxy::before(&server).await;
+    proxy.to_server(Flow::Delay(TRIP));
+    let store = RedisStore::connect(&proxy.url()).unwrap();
+    let builder = bounded().max_staleness(SHORT).store_timeout(seconds(5));
+    let here = builder.store(store).build().unwrap();
+    let elsewhere = patient_process_on(&server);
+    let measured = || {
+        here.stats()
+            .store
+            .unwrap()
+            .lag
+            .is_some_and(|lag| lag >= TRIP)
+    };
+    eventually("news arrives, and is measured", PATIENCE, measured).await;
+    assert!(hears(&here));
+
+    let key = |number: u64| format!("k{number}");
+    for number in 0..20 {
+        elsewhere.set(key(number), 1).await.unwrap();
+    }
+    for round in 2..5 {
+        proxy.to_client(Flow::DropPushes);
+        eventually("it is noticed", PATIENCE, || !hears(&here)).await;
+        for number in 0..20 {
+            here.get(key(number)).await.unwrap();
+            elsewhere.set(key(number), round).await.unwrap();
+        }
+        let changed = Instant::now();
+        eventually("three bounds pass", PATIENCE, || {
+            changed.elapsed() > 3 * SHORT
+        })
+        .await;
+        for number in 0..20 {
+            let seen = here.get(key(number)).await.unwrap();
+            assert_eq!(seen.as_deref(), Some(&round), "k{number}");
+        }
+        assert!(!hears(&here), "nothing was heard meanwhile");
+        proxy.to_client(Flow::Pass);
+        eventually("pushes come again", PATIENCE, || hears(&here)).await;
+    }
+}
+
+/// The connection that changes the canary is up, and nothing comes through it.
+#[tokio::test(flavor = "multi_thread")]
+async fn deafness_is_found_out_also_when_the_canary_may_have_sung() {
+    let server = RedisServer::start();
+    let proxy = Proxy::before(&server).await;
+    let here = build(&proxy.url()).await;
+    let measured = || here.stats().store.unwrap().lag.is_some();
+    eventually("news arrives, and is measured", PATIENCE, measured).await;
+    // The first connection's commands are longer; what is cut is the second one's.
+    let raw = Raw::on(&server).await;
+    proxy.to_client(Flow::DropPushes);
+    let idle = async || {
+        let clients: String = raw.ask("CLIENT LIST").await;
+        let second = clients.lines().find(|line| line.contains("cmd=set"));
+        second.and_then(|line| {
+            line.split(' ')
+                .next()?
+                .strip_prefix("id=")
+                .map(str::to_owned)
+        })
+    };
+    let start = Instant::now();
+    while hears(&here) {
+        if let Some(id) = idle().await {
+            raw.attempt::<u64>(&["CLIENT", "KILL", "ID", &id])
+                .await
+                .ok();
+        }
+        assert!(start.elapsed() < PATIENCE, "it is never found out");
+    }
+    let stays = Instant::now();
+    while stays.elapsed() < 3 * BOUND {
+        if let Some(id) = idle().await {
+            raw.attempt::<u64>(&["CLIENT", "KILL", "ID", &id])
+                .await
+                .ok();
+        }
+        assert!(!hears(&here), "nothing was heard meanwhile");
+        tokio::time::sleep(millis(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

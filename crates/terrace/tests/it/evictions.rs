@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use terrace::{Cache, RedisStore};
+
 use crate::{redis_server::RedisServer, rig::*};
 
 /// `removes`: the others remove what had been evicted under us; else they set it.
@@ -66,26 +68,30 @@ async fn what_our_own_writes_evict_is_not_served_as_proven_after_it_was_set() {
     evicted(false).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_table_of_tracked_keys_that_is_full_is_noticed() {
-    let server = RedisServer::start_with(&["--tracking-table-max-keys", "40"]);
-    let build = || {
-        bounded()
-            .store_timeout(seconds(5))
-            .store(store_on(&server))
-            .build()
-            .unwrap()
-    };
-    let (here, elsewhere) = (build(), build());
-    for key in 0..100 {
+/// With a deadline that a busy machine does not reach.
+fn over(store: RedisStore) -> Cache<u64> {
+    let builder = bounded().store_timeout(seconds(5));
+    builder.store(store).build().unwrap()
+}
+
+async fn hears(cache: &Cache<u64>, wanted: bool) {
+    let hears = || cache.stats().store.unwrap().hearing == wanted;
+    eventually("it is noticed", PATIENCE, hears).await;
+}
+
+const KEYS: u64 = 100;
+
+/// More keys than the table holds, read here and known elsewhere.
+async fn hold_keys(here: &Cache<u64>, elsewhere: &Cache<u64>) {
+    for key in 0..KEYS {
         elsewhere.set(format!("k{key}"), 1).await.unwrap();
         here.get(format!("k{key}")).await.unwrap();
     }
-    eventually("it is noticed", PATIENCE, || {
-        !here.stats().store.unwrap().hearing
-    })
-    .await;
-    for key in 0..100 {
+}
+
+/// What is changed elsewhere is seen here when the bound has passed.
+async fn changes_are_seen(here: &Cache<u64>, elsewhere: &Cache<u64>) {
+    for key in 0..KEYS {
         elsewhere.set(format!("k{key}"), 2).await.unwrap();
     }
     let changed = Instant::now();
@@ -93,8 +99,82 @@ async fn a_table_of_tracked_keys_that_is_full_is_noticed() {
         changed.elapsed() > 3 * BOUND
     })
     .await;
-    for key in 0..100 {
+    for key in 0..KEYS {
         let seen = here.get(format!("k{key}")).await.unwrap();
         assert_eq!(seen.as_deref(), Some(&2), "k{key}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_tracked_keys_that_is_full_is_noticed() {
+    let server = RedisServer::start_with(&["--tracking-table-max-keys", "40"]);
+    let (here, elsewhere) = (over(store_on(&server)), over(store_on(&server)));
+    hold_keys(&here, &elsewhere).await;
+    hears(&here, false).await;
+    changes_are_seen(&here, &elsewhere).await;
+}
+
+/// The connection was made while the table was larger, and stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_tracked_keys_that_is_made_smaller_is_noticed() {
+    let server = RedisServer::start();
+    let (here, elsewhere) = (over(store_on(&server)), over(store_on(&server)));
+    let raw = Raw::on(&server).await;
+    hears(&here, true).await;
+    raw.ask::<()>("CONFIG SET tracking-table-max-keys 20").await;
+    hold_keys(&here, &elsewhere).await;
+    hears(&here, false).await;
+    changes_are_seen(&here, &elsewhere).await;
+
+    raw.ask::<()>("CONFIG SET tracking-table-max-keys 0").await;
+    hears(&here, true).await;
+}
+
+/// As managed services do. No size is taken for granted, unless the owner says one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_does_not_say_how_many_keys_it_tracks_is_asked_again_instead() {
+    let server = RedisServer::start_with(&["--tracking-table-max-keys", "40"]);
+    let (raw, elsewhere) = (Raw::on(&server).await, over(store_on(&server)));
+    let user = "ACL SETUSER app on >secret allkeys allchannels allcommands -config";
+    raw.ask::<()>(user).await;
+    let url = format!("redis://app:secret@127.0.0.1:{}", server.port());
+    let store = || RedisStore::connect(&url).unwrap();
+
+    let here = over(store());
+    healthy(&here).await;
+    hears(&here, false).await;
+    hold_keys(&here, &elsewhere).await;
+    changes_are_seen(&here, &elsewhere).await;
+    let stats = here.stats();
+    assert!(!stats.store.unwrap().hearing, "{stats:?}");
+    assert!(stats.confirmed + stats.outdated > 0, "{stats:?}");
+    here.close().await;
+
+    let told = over(store().tracking_table(40));
+    hold_keys(&told, &elsewhere).await;
+    hears(&told, false).await;
+    changes_are_seen(&told, &elsewhere).await;
+    told.close().await;
+
+    raw.ask::<()>("CONFIG SET tracking-table-max-keys 0").await;
+    for size in [0, 1_000_000] {
+        let told = over(store().tracking_table(size));
+        hears(&told, true).await;
+        told.close().await;
+    }
+}
+
+/// It goes on serving, and is asked again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_does_not_say_what_it_evicts_is_asked_again_instead() {
+    let server = RedisServer::start();
+    let (raw, elsewhere) = (Raw::on(&server).await, over(store_on(&server)));
+    raw.ask::<()>("ACL SETUSER app on >secret allkeys allchannels allcommands -info")
+        .await;
+    let url = format!("redis://app:secret@127.0.0.1:{}", server.port());
+    let here = over(RedisStore::connect(&url).unwrap());
+    healthy(&here).await;
+    hears(&here, false).await;
+    hold_keys(&here, &elsewhere).await;
+    changes_are_seen(&here, &elsewhere).await;
 }

@@ -259,3 +259,68 @@ async fn removals_touch_neither_foreign_keys_nor_neighbours() {
     }
     assert_eq!(raw.say::<Vec<u8>>(&[b"GET", bytes]).await, b"theirs");
 }
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// How much of its life a key has left, in days begun.
+async fn days_left(raw: &Raw, key: &str) -> u64 {
+    let left: u64 = raw.say(&["PTTL", key]).await;
+    left.div_ceil(86_400_000)
+}
+
+/// There may be a tag for each user: their epochs go when nobody asks for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_epoch_of_a_tag_lives_for_a_month_after_it_was_last_needed() {
+    const TAG: &str = "terrace:t:{numbers:odd}";
+    let server = RedisServer::start();
+    let (here, elsewhere) = (patient_process_on(&server), patient_process_on(&server));
+    let (raw, odd) = (Raw::on(&server).await, || Loaded::new(1).tag("odd"));
+    here.set("first", odd()).await.unwrap();
+    held_and_proven(&elsewhere, "first").await;
+    assert_eq!(days_left(&raw, TAG).await, 31);
+    for lasting in ["terrace:t:{numbers}clear", "terrace:t:{numbers}clock"] {
+        assert!(days_left(&raw, lasting).await > 1_000, "{lasting}");
+    }
+    let epoch = raw.bytes(TAG).await;
+
+    let shorten = async |days: u32| {
+        let life = (DAY * days).as_millis().to_string();
+        raw.say::<()>(&["PEXPIRE", TAG, &life]).await;
+    };
+    shorten(16).await;
+    here.set("second", odd()).await.unwrap();
+    assert_eq!(days_left(&raw, TAG).await, 16, "more than half is enough");
+    shorten(15).await;
+    here.set("third", odd()).await.unwrap();
+    assert_eq!(days_left(&raw, TAG).await, 31, "less than half is renewed");
+
+    // It is the same one, its members live, and its removal is heard on all sides (C6).
+    assert_eq!(raw.bytes(TAG).await, epoch);
+    held_and_proven(&here, "third").await;
+    held_and_proven(&elsewhere, "first").await;
+    assert_eq!(elsewhere.stats().fills, 0, "nothing was lost");
+    elsewhere.remove_tag("odd").await.unwrap();
+    for member in ["first", "second", "third"] {
+        reads(&here, member, None).await;
+        reads(&elsewhere, member, None).await;
+    }
+    assert_eq!(days_left(&raw, TAG).await, 31);
+}
+
+/// Protocol C6: one's own new end of an epoch's life ends the registration, unless a read follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_whose_life_was_renewed_here_stays_registered() {
+    let server = RedisServer::start();
+    let (here, elsewhere) = (patient_process_on(&server), patient_process_on(&server));
+    let (raw, odd) = (Raw::on(&server).await, || Loaded::new(1).tag("odd"));
+    here.set("warm", odd()).await.unwrap();
+    held_and_proven(&here, "warm").await;
+    raw.say::<()>(&["PEXPIRE", "terrace:t:{numbers:odd}", "60000"])
+        .await;
+    // Nobody reads the epoch again, which would register it anew.
+    here.set("k", odd()).await.unwrap();
+    assert!(here.peek("k").is_some_and(|seen| seen.proven()));
+    elsewhere.remove_tag("odd").await.unwrap();
+    let void = || here.peek("k").is_none();
+    eventually("the removal is heard", PATIENCE, void).await;
+}

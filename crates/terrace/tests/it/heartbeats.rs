@@ -36,6 +36,8 @@ const HONEST: Face = Face {
 /// An idle server's.
 const COUNTERS: &str = "evicted_keys:0\r\ntracking_total_keys:0\r\n";
 
+const TABLE: &str = "%1\r\n$23\r\ntracking-table-max-keys\r\n$7\r\n1000000\r\n";
+
 /// Speaks as much of the protocol as a heartbeat needs.
 #[derive(Clone, Debug)]
 struct Liar {
@@ -97,6 +99,7 @@ impl Liar {
             ["CLIENT", ..] => "+OK\r\n".to_owned(),
             ["GET", ..] => "_\r\n".to_owned(),
             ["INFO", ..] => format!("${}\r\n{COUNTERS}\r\n", COUNTERS.len()),
+            ["CONFIG", ..] => TABLE.to_owned(),
             // The canary cannot sing: the server's word has to do.
             _ => "-ERR not here\r\n".to_owned(),
         }

@@ -42,6 +42,7 @@ mod refreshes;
 mod rules;
 mod refusals;
 mod replies;
+mod rights;
 mod tidy;
 mod transports;
 mod two_processes;

@@ -6,8 +6,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use terrace::{Cache, RedisStore};
 
 use crate::{
+    proxy::{Flow, Proxy},
     redis_server::{RedisServer, free_port},
-    rig::{Raw, healthy, numbers, seconds},
+    rig::{Raw, healthy, held_and_proven, millis, numbers, patient_process_on, reads, seconds},
 };
 
 struct Identity {
@@ -111,4 +112,23 @@ async fn a_redis_behind_a_unix_socket_is_used() {
     assert_eq!(Raw::on(&server).await.values_and_leases().await, 1);
     drop(server);
     fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A server on another continent: far beyond the default deadline, for who asks for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_300_ms_away_is_used_by_who_has_the_patience() {
+    let (server, half) = (RedisServer::start(), millis(150));
+    let proxy = Proxy::before(&server).await;
+    proxy.to_server(Flow::Delay(half));
+    proxy.to_client(Flow::Delay(half));
+    let store = RedisStore::connect(&proxy.url()).unwrap();
+    let cache = numbers().store_timeout(seconds(5)).store(store);
+    let cache = cache.build().unwrap();
+    let took = healthy(&cache).await;
+    eprintln!("300 ms away: connected after {took:?}");
+    cache.set("k", 1).await.unwrap();
+    held_and_proven(&cache, "k").await;
+    patient_process_on(&server).set("k", 2).await.unwrap();
+    reads(&cache, "k", Some(2)).await;
+    assert_eq!(proxy.traffic().connections, 2, "one, and the canary's");
 }

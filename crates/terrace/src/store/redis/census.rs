@@ -2,15 +2,16 @@
 //!
 //! A server that evicts a key while it executes a command of ours does not tell us
 //! (NOLOOP), nor does it when our reads overflow its table of tracked keys: executed
-//! on Redis 7.0.15. So a heartbeat looks at its counters. While they move, nothing
-//! that was read before is vouched for by it.
+//! on Redis 7.0.15. So a heartbeat looks at its counters, and at the size that the
+//! table has now. While they move, or it is nearly full, nothing that was read before
+//! is vouched for by it.
 
 use std::collections::HashMap;
 
-use redis::{FromRedisValue, RedisError, Value, aio::MultiplexedConnection};
+use redis::{FromRedisValue, Value};
 
-/// What a server that does not say has by default.
-const DEFAULT_TABLE: u64 = 1_000_000;
+/// The setting that says how many keys are tracked.
+pub(super) const TABLE_SETTING: &str = "tracking-table-max-keys";
 /// So many parts of the table; when less than one of them is free, it may have overflowed.
 const TABLE_PARTS: u64 = 16;
 
@@ -40,24 +41,20 @@ impl Census {
     }
 
     /// Whether the table of tracked keys is so full that keys may have fallen out.
-    pub(super) fn is_table_full(&self, table: u64) -> bool {
-        self.tracked >= table - table / TABLE_PARTS
+    pub(super) fn fills(&self, Table(size): Table) -> bool {
+        // 0 stands for no limit.
+        size != 0 && self.tracked >= size - size / TABLE_PARTS
     }
 }
 
-/// The size of the server's table of tracked keys.
-pub(super) async fn table(connection: &mut MultiplexedConnection) -> Result<u64, RedisError> {
-    let mut command = redis::cmd("CONFIG");
-    command.arg("GET").arg("tracking-table-max-keys");
-    match command.query_async::<Value>(connection).await {
-        Err(error) if error.is_unrecoverable_error() => Err(error),
-        // Not allowed to ask, as a rule.
-        Err(_) => Ok(DEFAULT_TABLE),
-        Ok(reply) => {
-            let fields = HashMap::<String, u64>::from_redis_value(reply).unwrap_or_default();
-            let limit = fields.into_values().next().unwrap_or(DEFAULT_TABLE);
-            // 0 stands for no limit.
-            Ok(if limit == 0 { u64::MAX } else { limit })
-        }
+/// How many keys a server tracks at most; 0 for no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Table(pub(super) u64);
+
+impl Table {
+    /// From the reply to `CONFIG GET`; `None` if it was refused, or does not say.
+    pub(super) fn read(config: &Value) -> Option<Self> {
+        let fields = HashMap::<String, u64>::from_redis_value_ref(config).ok()?;
+        fields.get(TABLE_SETTING).copied().map(Self)
     }
 }

@@ -27,8 +27,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{news::News, vitals};
 use crate::{clock::Stopwatch, error::Error, store::Gap};
 
-/// For TCP, TLS and HELLO together.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
+/// For all of TCP, TLS, HELLO and whatever we ask first: six trips of 300 ms at most.
+/// Nobody is kept waiting by it, callers have deadlines of their own; but a server that
+/// swallowed an attempt is tried again so much later.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// With the jitter, and a probe that comes 1.2 s later at worst: used again within 2 s.
 const LONGEST_PAUSE: Duration = Duration::from_millis(600);
@@ -86,8 +88,8 @@ pub(super) struct Identity {
     pub(super) tracks: bool,
     /// Whether it is the one that takes writes. Another serves reads, and proves nothing.
     pub(super) is_primary: bool,
-    /// How many keys it can track.
-    pub(super) table: u64,
+    /// Whether it lets us ask how many keys it tracks at most.
+    pub(super) tells_table: bool,
 }
 
 impl Live {
@@ -251,16 +253,20 @@ impl Inner {
             Ok::<(), std::convert::Infallible>(())
         };
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            // The limit is around everything, and not for each part.
+            .set_connection_timeout(None)
             // The deadline of a call is the cache's, around everything.
             .set_response_timeout(None)
             .set_push_sender(on_push);
         let client = &self.client;
-        let connection = client.get_multiplexed_async_connection_with_config(&config);
-        let mut connection = connection.await?;
-        let identify = vitals::identify(&mut connection);
-        let identity = tokio::time::timeout(CONNECT_TIMEOUT, identify);
-        let identity = identity.await.map_err(|_| silent())??;
+        let connect = async {
+            let connection = client.get_multiplexed_async_connection_with_config(&config);
+            let mut connection = connection.await?;
+            let identity = vitals::identify(&mut connection).await?;
+            Ok::<_, RedisError>((connection, identity))
+        };
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect).await;
+        let (connection, identity) = connected.map_err(|_| silent())??;
         Ok(Live {
             connection,
             serial,

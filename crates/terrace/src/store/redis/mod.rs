@@ -1,4 +1,4 @@
-//! Redis 6+ or Valkey, one node, over one multiplexed connection.
+//! Redis 6.2+ or Valkey, one node, over one multiplexed connection.
 
 mod link;
 mod vitals;
@@ -11,25 +11,27 @@ pub(crate) mod keys;
 use std::{
     fmt,
     ops::Range,
-    sync::{Arc, Weak},
+    sync::{Arc, Once, Weak},
     time::Duration,
 };
 
 use bytes::Bytes;
-use redis::{Cmd, FromRedisValue, Pipeline, RedisError, aio::MultiplexedConnection};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, Value, aio::MultiplexedConnection};
 use tokio::time::timeout;
 
 use self::{
+    census::{TABLE_SETTING, Table},
     keys::Keys,
     link::{Link, Live},
-    script::Scripts,
-    vitals::{Canary, Vitals},
+    script::{Place, Scripts},
+    vitals::{Canary, Patience, Vitals},
 };
 use super::{
     Fill, FillOutcome, Health, Hearing, Heartbeat, Lease, LeaseRequest, Listener, Store,
     StoreFuture, Stored, Writing,
 };
 use crate::{
+    clock::Stopwatch,
     envelope::{self, Token},
     error::Error,
     key::{Slot, check_name},
@@ -38,13 +40,11 @@ use crate::{
 };
 
 const DEFAULT_NAMESPACE: &str = "terrace";
-/// For its canary a heartbeat waits twice: until it has sung, and until it is heard.
-const WAITS_FOR_A_CANARY: u32 = 2;
 const EPOCH_BYTES: usize = 16;
 /// The address may lead to the primary the next time.
 const REPLICA_IS_KEPT_FOR: Duration = Duration::from_millis(1_500);
 
-/// The Redis (or Valkey) store. Feature `redis`, on by default.
+/// The Redis (6.2 and later, or Valkey) store. Feature `redis`, on by default.
 ///
 /// Lazy: it connects at first use, on one multiplexed connection that is
 /// replaced when it breaks (10 to 600 ms between attempts, with jitter), and a
@@ -59,6 +59,8 @@ const REPLICA_IS_KEPT_FOR: Duration = Duration::from_millis(1_500);
 pub struct RedisStore {
     shared: Arc<Shared>,
     keys: Keys,
+    /// As its owner says, for a server that does not.
+    table: Option<Table>,
 }
 
 struct Shared {
@@ -66,6 +68,8 @@ struct Shared {
     scripts: Scripts,
     canary: Canary,
     health: Arc<Health>,
+    /// That the size of the server's table of tracked keys is not known.
+    complaint: Once,
 }
 
 impl RedisStore {
@@ -102,6 +106,25 @@ impl RedisStore {
         Ok(self)
     }
 
+    /// How many keys the server tracks at most, where it refuses `CONFIG GET`: its
+    /// `tracking-table-max-keys`; 0 for no limit. Where it can be asked, its answer counts.
+    ///
+    /// A server whose table is full drops keys from it, and does not tell a client of
+    /// those that its own reads push out. So each heartbeat compares what is tracked with
+    /// this size. While it is not known, the link counts as deaf, and what is older than
+    /// `max_staleness` is looked at again: one small round trip for an entry and that time.
+    /// A size that is too large is worse than none: stale values count as proven.
+    ///
+    /// ```
+    /// // Redis has 1,000,000, unless it was set.
+    /// let store = terrace::RedisStore::connect("redis://127.0.0.1:6379")?.tracking_table(1_000_000);
+    /// # Ok::<_, terrace::Error>(())
+    /// ```
+    pub fn tracking_table(mut self, keys: u64) -> Self {
+        self.table = Some(Table(keys));
+        self
+    }
+
     fn over(link: Link) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -109,8 +132,10 @@ impl RedisStore {
                 scripts: Scripts::new(),
                 canary: Canary::new(),
                 health: Arc::default(),
+                complaint: Once::new(),
             }),
             keys: Keys::new(DEFAULT_NAMESPACE),
+            table: None,
         }
     }
 
@@ -188,6 +213,19 @@ impl RedisStore {
         Err(Error::unavailable(ATTEMPT, "replies are out of step"))
     }
 
+    fn complain(&self) {
+        self.shared.complaint.call_once(|| {
+            let namespace = self.keys.namespace();
+            let advice = "RedisStore::tracking_table";
+            tracing::warn!(
+                namespace,
+                setting = TABLE_SETTING,
+                advice,
+                "redis does not say how many keys it tracks: it is asked again instead"
+            );
+        });
+    }
+
     fn settle<T>(
         &self,
         attempt: &str,
@@ -196,10 +234,6 @@ impl RedisStore {
     ) -> Result<T, Error> {
         self.shared.link.report(live, &reply);
         reply.map_err(|error| link::to_error(attempt, error))
-    }
-
-    fn mark_keys<'a>(&self, cache: &str, marks: impl Iterator<Item = Mark<'a>>) -> Vec<Vec<u8>> {
-        marks.map(|mark| self.keys.mark(cache, mark)).collect()
     }
 }
 
@@ -319,20 +353,33 @@ impl Store for RedisStore {
     fn epochs<'a>(&'a self, cache: &'a str, marks: &'a [Mark<'a>]) -> StoreFuture<'a, Vec<Epoch>> {
         const ATTEMPT: &str = "reading epochs";
         Box::pin(async move {
-            let keys = self.mark_keys(cache, marks.iter().copied());
+            let place = |mark: &Mark<'_>| Place::new(&self.keys, cache, *mark);
+            let places: Vec<_> = marks.iter().map(place).collect();
             let mut commands = redis::pipe();
-            for key in &keys {
-                commands.cmd("GET").arg(key);
+            for place in &places {
+                commands.cmd("GET").arg(&place.key);
             }
-            let found: Vec<Option<Vec<u8>>> = match self.send_all(ATTEMPT, commands).await {
+            let aging = || places.iter().filter(|place| place.has_short_life());
+            for place in aging() {
+                commands.cmd("PTTL").arg(&place.key);
+            }
+            let mut found: Vec<Value> = match self.send_all(ATTEMPT, commands).await {
                 Err(error) if link::is_wrong_type(&error) => Vec::new(),
                 other => other?,
             };
-            if let Some(epochs) = epochs_of(&found, marks.len()) {
+            let lives = found.split_off(found.len().min(marks.len()));
+            let is_short = |(place, life): (&Place, &Value)| match life {
+                Value::Int(pttl) => place.is_to_be_renewed(*pttl),
+                _ => false,
+            };
+            let is_any_short = aging().zip(&lives).any(is_short);
+            if let Some(epochs) = epochs_of(&found, marks.len())
+                && !is_any_short
+            {
                 return Ok(epochs);
             }
-            // One is missing: all of them once more, for the order counts.
-            let found: Vec<Option<Vec<u8>>> = self.send_all(ATTEMPT, script::epochs(&keys)).await?;
+            // One is missing, or soon will be: all of them once more, for the order counts.
+            let found: Vec<Value> = self.send_all(ATTEMPT, script::epochs(&places)).await?;
             let odd = || Error::unavailable(ATTEMPT, "an odd reply");
             epochs_of(&found, marks.len()).ok_or_else(odd)
         })
@@ -340,8 +387,11 @@ impl Store for RedisStore {
 
     fn renew<'a>(&'a self, cache: &'a str, epochs: &'a [(Mark<'a>, Epoch)]) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let keyed = |(mark, epoch): &(Mark<'_>, Epoch)| (self.keys.mark(cache, *mark), *epoch);
-            let epochs: Vec<_> = epochs.iter().map(keyed).collect();
+            let placed = |(mark, epoch): &(Mark<'_>, Epoch)| {
+                let place = Place::new(&self.keys, cache, *mark);
+                (place, *epoch)
+            };
+            let epochs: Vec<_> = epochs.iter().map(placed).collect();
             let renewed = self.send_all::<Vec<i64>>("writing epochs", script::renew(&epochs));
             renewed.await.map(|_| ())
         })
@@ -351,26 +401,34 @@ impl Store for RedisStore {
         Box::pin(async move {
             let link = &self.shared.link;
             let canary = self.keys.canary(cache, self.shared.canary.id);
-            let mut keys = self.mark_keys(cache, [Mark::Clear, Mark::Clock].into_iter());
+            let mut keys = [Mark::Clear, Mark::Clock]
+                .map(|mark| self.keys.mark(cache, mark))
+                .to_vec();
             keys.push(canary.clone().into_bytes());
             let check = async {
                 let mut live = link.live().await?;
-                let vitals = vitals::check(&mut live, &keys).await;
-                Ok((self.settle("probing", &live, vitals)?, live))
+                let asked = Stopwatch::start();
+                let vitals = vitals::check(&mut live, &keys, self.table).await;
+                let patience = Patience::after(asked.elapsed(), limit);
+                Ok((self.settle("probing", &live, vitals)?, live, patience))
             };
             let checked = timeout(limit, check).await;
-            let (vitals, live) =
+            let (vitals, live, patience) =
                 checked.unwrap_or_else(|_| Err(Error::store_timeout("probing", limit)))?;
             let place = (self.keys.namespace(), cache);
             match vitals {
-                Vitals::Sound(census) => {
-                    let dropped = link.news().has_moved(place, census.evicted)
-                        || census.is_table_full(live.identity().table);
+                Vitals::Sound(census, table) => {
+                    let dropped =
+                        link.news().has_moved(place, census.evicted) || census.fills(table);
                     if dropped {
                         return Ok(Heartbeat::new(Hearing::Deaf));
                     }
                 }
                 Vitals::Untracked => return Ok(Heartbeat::new(Hearing::Deaf)),
+                Vitals::TableUnknown => {
+                    self.complain();
+                    return Ok(Heartbeat::new(Hearing::Deaf));
+                }
                 Vitals::Replica if live.age() < REPLICA_IS_KEPT_FOR => {
                     return Ok(Heartbeat::new(Hearing::Behind).writing(Writing::Refused));
                 }
@@ -383,9 +441,8 @@ impl Store for RedisStore {
             let Some(ear) = link.news().canary(place) else {
                 return Ok(Heartbeat::new(Hearing::Deaf));
             };
-            let wait = limit / WAITS_FOR_A_CANARY;
-            let sung = self.shared.canary.sing(link.client(), &canary, ear, wait);
-            Ok(sung.await)
+            let canary = (self.shared.canary).sing(link.client(), &canary, ear, patience);
+            Ok(canary.await)
         })
     }
 
@@ -405,11 +462,14 @@ impl Store for RedisStore {
 }
 
 /// One epoch for each mark, or none at all.
-fn epochs_of(found: &[Option<Vec<u8>>], wanted: usize) -> Option<Vec<Epoch>> {
-    let epoch = |bytes: &Option<Vec<u8>>| <[u8; EPOCH_BYTES]>::try_from(bytes.as_deref()?).ok();
+fn epochs_of(found: &[Value], wanted: usize) -> Option<Vec<Epoch>> {
+    let epoch = |reply: &Value| match reply {
+        Value::BulkString(bytes) => <[u8; EPOCH_BYTES]>::try_from(&bytes[..]).ok(),
+        _ => None,
+    };
     let epochs = found
         .iter()
-        .map(|bytes| epoch(bytes).map(Epoch::from_bytes));
+        .map(|reply| epoch(reply).map(Epoch::from_bytes));
     let epochs = epochs.collect::<Option<Vec<_>>>();
     epochs.filter(|epochs| epochs.len() == wanted)
 }

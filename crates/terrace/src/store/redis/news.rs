@@ -46,6 +46,11 @@ pub(super) struct Sung {
 const IN_VAIN_IN_A_ROW: u32 = 3;
 
 impl Sung {
+    /// Whether it was in vain too often.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.in_vain.load(Relaxed) >= IN_VAIN_IN_A_ROW
+    }
+
     /// Once more in vain: whether that is seldom enough to wait and see.
     pub(super) fn is_unclear(&self) -> bool {
         self.in_vain.fetch_add(1, Relaxed) + 1 < IN_VAIN_IN_A_ROW

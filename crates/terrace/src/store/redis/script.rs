@@ -8,10 +8,11 @@ use redis::{
     aio::MultiplexedConnection,
 };
 
+use super::keys::Keys;
 use crate::{
     envelope::{HEADER_BYTES, Token},
     store::{Fill, LeaseRequest},
-    tag::Epoch,
+    tag::{Epoch, Mark},
 };
 
 /// Value unless its token is refused; else the lease that is there; else a new one.
@@ -55,12 +56,18 @@ const RELEASE: &str = r"
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0";
 
-/// The epoch that is there, or else this new one. Ends with a read, so that the
-/// next change by anybody is told.
+/// The epoch that is there, or else this new one. One that has less than half of its
+/// life left gets a whole one. Ends with a read, so that the next change by anybody is
+/// told: a new end of its life ends the registration as a new value does (C6).
 const EPOCH: &str = r"
 local epoch = redis.pcall('GET', KEYS[1])
-if type(epoch) == 'string' and #epoch == 16 then return epoch end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+if type(epoch) == 'string' and #epoch == 16 then
+  if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  end
+else
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+end
 return redis.call('GET', KEYS[1])";
 
 /// A new epoch, and the read that keeps it tracked: without it, one's own write
@@ -69,25 +76,60 @@ const RENEW: &str = r"
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return redis.call('EXISTS', KEYS[1])";
 
-/// Longer than any entry lives; an epoch that runs out takes its entries with it.
+/// Of the epochs that each entry carries. Longer than any entry lives; an epoch that
+/// runs out takes its entries with it.
 const EPOCH_LIFE: Duration = Duration::from_secs(3 * 31_536_000);
+/// Of a tag's. There may be a tag for each user, and nothing tells when the last
+/// member of one has gone. Whoever stores a member asks for the epoch first, so at
+/// least half of this is left then.
+const TAG_LIFE: Duration = Duration::from_secs(31 * 86_400);
+
+/// Where an epoch stands, and for how long.
+pub(super) struct Place {
+    pub(super) key: Vec<u8>,
+    life: Duration,
+}
+
+impl Place {
+    pub(super) fn new(keys: &Keys, cache: &str, mark: Mark<'_>) -> Self {
+        Self {
+            key: keys.mark(cache, mark),
+            life: match mark {
+                Mark::Tag(_) => TAG_LIFE,
+                Mark::Clear | Mark::Clock => EPOCH_LIFE,
+            },
+        }
+    }
+
+    /// Whether an epoch with so much left (as PTTL says it) is given a new life.
+    pub(super) fn is_to_be_renewed(&self, pttl: i64) -> bool {
+        u64::try_from(pttl).is_ok_and(|left| left < millis(self.life / 2))
+    }
+
+    /// Whether that is asked each time. The others are renewed by each `clear` and each
+    /// removal of a tag, and are asked for with every read of a new process.
+    pub(super) fn has_short_life(&self) -> bool {
+        self.life == TAG_LIFE
+    }
+}
 
 /// By their texts and not by hash: a script that Redis had forgotten would be
 /// skipped, and the one after it would not.
-pub(super) fn epochs(keys: &[Vec<u8>]) -> Pipeline {
-    in_order(EPOCH, keys.iter().map(|key| (key, Epoch::random())))
+pub(super) fn epochs(places: &[Place]) -> Pipeline {
+    in_order(EPOCH, places.iter().map(|place| (place, Epoch::random())))
 }
 
 /// Writes these epochs, in order.
-pub(super) fn renew(epochs: &[(Vec<u8>, Epoch)]) -> Pipeline {
-    in_order(RENEW, epochs.iter().map(|(key, epoch)| (key, *epoch)))
+pub(super) fn renew(epochs: &[(Place, Epoch)]) -> Pipeline {
+    in_order(RENEW, epochs.iter().map(|(place, epoch)| (place, *epoch)))
 }
 
-fn in_order<'a>(script: &str, epochs: impl Iterator<Item = (&'a Vec<u8>, Epoch)>) -> Pipeline {
+fn in_order<'a>(script: &str, epochs: impl Iterator<Item = (&'a Place, Epoch)>) -> Pipeline {
     let mut commands = redis::pipe();
-    for (key, epoch) in epochs {
+    for (Place { key, life }, epoch) in epochs {
         let command = commands.cmd("EVAL").arg(script).arg(1).arg(key);
-        command.arg(epoch.as_bytes()).arg(millis(EPOCH_LIFE));
+        command.arg(epoch.as_bytes());
+        command.arg(millis(*life)).arg(millis(*life / 2));
     }
     commands
 }

@@ -18,8 +18,8 @@ use redis::{
 use tokio::time::timeout;
 
 use super::{
-    census::{self, Census},
-    link::{Identity, Live, to_error},
+    census::{Census, TABLE_SETTING, Table},
+    link::{CONNECT_TIMEOUT, Identity, Live, to_error},
     news::CanaryEar,
 };
 use crate::{
@@ -27,40 +27,51 @@ use crate::{
     store::{Hearing, Heartbeat, Writing},
 };
 
-/// For the second connection, which nobody waits for.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 /// Longer than the pause between two of them; a process that ends leaves nothing.
 const CANARY_LIFE_MILLIS: u64 = 60_000;
+/// News takes as long as an answer, or so; this many times as long may be chance.
+const ANSWERS_A_SONG: u32 = 3;
 
-/// Asks for tracking on a new connection, and who is there. A server that refuses
-/// to track is used all the same.
+/// Asks for tracking on a new connection, and who is there, in one trip: behind a slow
+/// link callers are waiting. A server that refuses to track is used all the same.
 pub(super) async fn identify(
     connection: &mut MultiplexedConnection,
 ) -> Result<Identity, RedisError> {
-    let mut tracking = redis::cmd("CLIENT");
-    tracking.arg("TRACKING").arg("ON").arg("NOLOOP");
-    let tracks = match tracking.query_async::<Value>(connection).await {
-        Ok(_) => true,
+    let mut commands = redis::pipe();
+    commands
+        .cmd("CLIENT")
+        .arg("TRACKING")
+        .arg("ON")
+        .arg("NOLOOP");
+    commands.cmd("HELLO");
+    commands.cmd("CLIENT").arg("TRACKINGINFO");
+    commands.cmd("CONFIG").arg("GET").arg(TABLE_SETTING);
+    // Each reply is looked at by itself.
+    let replies = commands.ignore_errors().query_async(connection).await?;
+    let (tracking, greeting, info, config): (Value, Value, Value, Value) = replies;
+    let tracks = match answered(tracking) {
+        Ok(_) => is_tracking(&info),
         Err(error) if error.is_unrecoverable_error() => return Err(error),
         Err(error) => {
             tracing::warn!(%error, "redis does not track what we read: it is asked again instead");
             false
         }
     };
-    let hello = hello(redis::cmd("HELLO").query_async(connection).await?)?;
-    let identity = Identity {
-        id: hello.id,
+    let Hello { id, is_primary } = hello(answered(greeting)?)?;
+    Ok(Identity {
+        id,
         tracks,
-        is_primary: hello.is_primary,
-        table: census::table(connection).await?,
-    };
-    if !tracks {
-        return Ok(identity);
+        is_primary,
+        tells_table: Table::read(&config).is_some(),
+    })
+}
+
+/// A reply of a pipeline whose errors stand among its replies.
+fn answered(reply: Value) -> Result<Value, RedisError> {
+    match reply {
+        Value::ServerError(error) => Err(error.into()),
+        other => Ok(other),
     }
-    let mut info = redis::cmd("CLIENT");
-    let info = info.arg("TRACKINGINFO").query_async(connection).await;
-    let tracks = info.is_ok_and(|info| is_tracking(&info));
-    Ok(Identity { tracks, ..identity })
 }
 
 struct Hello {
@@ -110,20 +121,41 @@ fn text(value: &Value) -> Option<String> {
 }
 
 /// Asks for a sign of life of a connection: who is there, whether it tracks, what it
-/// has dropped, and these keys, so that they stay warm (C19) and tracked.
-pub(super) async fn check(live: &mut Live, keys: &[Vec<u8>]) -> Result<Vitals, RedisError> {
+/// has dropped, and these keys, so that they stay warm (C19) and tracked. `told` is the
+/// size of the table of tracked keys, for a server that does not tell.
+pub(super) async fn check(
+    live: &mut Live,
+    keys: &[Vec<u8>],
+    told: Option<Table>,
+) -> Result<Vitals, RedisError> {
     let identity = live.identity();
     let mut commands = redis::pipe();
     commands.cmd("HELLO");
+    for key in keys {
+        commands.cmd("GET").arg(key);
+    }
     if identity.tracks {
         commands.cmd("CLIENT").arg("TRACKINGINFO");
         commands.cmd("INFO").arg("stats");
     }
-    for key in keys {
-        commands.cmd("GET").arg(key);
+    // Each time, for it can be set at any time. Not where it was refused once: each
+    // refusal would stand in the server's log.
+    if identity.tracks && identity.tells_table {
+        commands.cmd("CONFIG").arg("GET").arg(TABLE_SETTING);
     }
-    let mut replies: Vec<Value> = commands.query_async(live.connection()).await?;
-    let hello = hello(std::mem::replace(&mut replies[0], Value::Nil))?;
+    commands.ignore_errors();
+    let replies: Vec<Value> = commands.query_async(live.connection()).await?;
+    let mut replies = replies.into_iter();
+    let mut reply = || answered(replies.next().unwrap_or(Value::Nil));
+    let hello = hello(reply()?)?;
+    for _key in keys {
+        // An error is no proof.
+        reply()?;
+    }
+    let still_tracks = reply().is_ok_and(|info| is_tracking(&info));
+    // Whoever refuses to tell these two goes on serving.
+    let census = reply().ok().and_then(|info| Census::read(&info));
+    let table = reply().ok().and_then(|config| Table::read(&config));
     let same = (hello.id, hello.is_primary) == (identity.id, identity.is_primary);
     Ok(if !same {
         Vitals::Changed
@@ -131,20 +163,25 @@ pub(super) async fn check(live: &mut Live, keys: &[Vec<u8>]) -> Result<Vitals, R
         Vitals::Replica
     } else if !identity.tracks {
         Vitals::Untracked
-    } else if !is_tracking(&replies[1]) {
+    } else if !still_tracks {
         Vitals::Changed
     } else {
-        let census = Census::read(&replies[2]);
-        census.map_or(Vitals::Untracked, Vitals::Sound)
+        match (census, table.or(told)) {
+            (Some(census), Some(table)) => Vitals::Sound(census, table),
+            (Some(_), None) => Vitals::TableUnknown,
+            (None, _) => Vitals::Untracked,
+        }
     })
 }
 
 /// What a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Vitals {
-    Sound(Census),
+    Sound(Census, Table),
     /// It never tracked, or does not say what it drops: that was refused.
     Untracked,
+    /// It tracks, but neither it nor anybody else says how many keys.
+    TableUnknown,
     /// It serves reads, and vouches for nothing.
     Replica,
     /// It is not what it was: another server answers, or in another role.
@@ -161,8 +198,31 @@ pub(super) struct Canary {
 
 enum Outside {
     Absent,
-    Connecting,
+    /// The last attempt to make it failed.
+    Failed,
+    Connecting {
+        /// The attempt before this one failed.
+        again: bool,
+    },
     Ready(MultiplexedConnection),
+}
+
+/// How long a heartbeat waits for its canary.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    in_all: Duration,
+    for_news: Duration,
+}
+
+impl Patience {
+    /// After a question that was answered so soon. Behind a quick link a missing song is
+    /// missed soon; behind a slow one it is given the time that it takes.
+    pub(super) fn after(answer: Duration, limit: Duration) -> Self {
+        Self {
+            in_all: limit,
+            for_news: (answer * ANSWERS_A_SONG).clamp(limit / 2, limit),
+        }
+    }
 }
 
 /// What came of changing the canary's key.
@@ -172,7 +232,9 @@ enum Song {
     /// It may have been, or may be later.
     Perhaps,
     Refused,
-    /// There is no way to change it for now.
+    /// The second connection is being made.
+    NotYet,
+    /// There is no way to change it: no second connection can be had.
     Mute,
 }
 
@@ -188,18 +250,21 @@ impl Canary {
     ///
     /// Whatever is sung is counted, and whatever is heard. One that comes late has not
     /// been lost; until it has come nothing is vouched for. If it never comes, the link
-    /// counts as deaf, and is known to have missed something when it hears again.
+    /// counts as deaf, and is known to have missed something when it hears again. So
+    /// does a link whose canary may have sung, time and again, and was never heard.
     pub(super) async fn sing(
         &self,
         client: &Client,
         key: &str,
         ear: CanaryEar,
-        limit: Duration,
+        patience: Patience,
     ) -> Heartbeat {
         let CanaryEar { mut heard, sung } = ear;
         let begin = Stopwatch::start();
-        let before = sung.times.fetch_add(1, Relaxed);
-        let song = timeout(limit, self.change(client, key)).await;
+        // One that was given up, and was heard after all, must not stand in for this one.
+        let before = sung.times.load(Relaxed).max(*heard.borrow());
+        sung.times.store(before + 1, Relaxed);
+        let song = timeout(patience.in_all, self.change(client, key)).await;
         let song = song.unwrap_or_else(|_| {
             // Nothing may come through it any more although it is up.
             *self.outside.lock() = Outside::Absent;
@@ -207,43 +272,39 @@ impl Canary {
         });
         // If nothing can be changed, nothing can be told: the server's word has to do.
         let word = Heartbeat::new(Hearing::Complete);
-        match song {
-            Song::Sung => {
-                let all = |heard: &u64| *heard > before;
-                if matches!(timeout(limit, heard.wait_for(all)).await, Ok(Ok(_))) {
-                    sung.in_vain.store(0, Relaxed);
-                    return word.lag(begin.elapsed());
-                }
-                if sung.is_unclear() {
-                    return Heartbeat::new(Hearing::Unclear);
-                }
-                sung.times.store(*heard.borrow(), Relaxed);
-                Heartbeat::new(Hearing::Deaf)
+        if matches!(song, Song::Sung | Song::Perhaps) {
+            let left = match song {
+                Song::Sung => patience.in_all.saturating_sub(begin.elapsed()),
+                _ => Duration::ZERO,
+            };
+            let news = heard.wait_for(|heard| *heard > before);
+            if let Ok(Ok(_)) = timeout(left.min(patience.for_news), news).await {
+                sung.in_vain.store(0, Relaxed);
+                return word.lag(begin.elapsed());
             }
-            Song::Perhaps if sung.is_unclear() => Heartbeat::new(Hearing::Unclear),
-            Song::Perhaps => {
-                sung.times.store(*heard.borrow(), Relaxed);
-                word
-            }
-            Song::Refused => {
-                sung.times.store(before, Relaxed);
-                word.writing(Writing::Refused)
-            }
-            Song::Mute => {
-                sung.times.store(before, Relaxed);
-                // It could sing once: it is given a moment to find its voice again.
-                let is_new = before == 0;
-                if !is_new && sung.is_unclear() {
-                    return Heartbeat::new(Hearing::Unclear);
-                }
-                word
-            }
+        } else {
+            sung.times.store(before, Relaxed);
         }
+        let is_unclear = match song {
+            Song::Refused => return word.writing(Writing::Refused),
+            Song::NotYet | Song::Mute if before == 0 => return word,
+            Song::NotYet => !sung.is_deaf(),
+            // It could sing once: it is given a moment to find its voice again.
+            Song::Mute if !sung.is_unclear() => return word,
+            Song::Mute => true,
+            Song::Sung | Song::Perhaps => sung.is_unclear(),
+        };
+        if is_unclear {
+            return Heartbeat::new(Hearing::Unclear);
+        }
+        sung.times.store(*heard.borrow(), Relaxed);
+        Heartbeat::new(Hearing::Deaf)
     }
 
     async fn change(&self, client: &Client, key: &str) -> Song {
-        let Some(mut connection) = self.outside(client) else {
-            return Song::Mute;
+        let mut connection = match self.outside(client) {
+            Ok(connection) => connection,
+            Err(song) => return song,
         };
         let mut command = redis::cmd("SET");
         command.arg(key).arg(1).arg("PX").arg(CANARY_LIFE_MILLIS);
@@ -258,22 +319,25 @@ impl Canary {
         }
     }
 
-    /// The second connection, or none while it is being made: nobody waits for it.
-    fn outside(&self, client: &Client) -> Option<MultiplexedConnection> {
+    /// The second connection, or why there is none: nobody waits while it is made.
+    fn outside(&self, client: &Client) -> Result<MultiplexedConnection, Song> {
         let mut outside = self.outside.lock();
-        match &*outside {
-            Outside::Ready(connection) => return Some(connection.clone()),
-            Outside::Connecting => return None,
-            Outside::Absent => *outside = Outside::Connecting,
-        }
+        let excuse = |again| if again { Song::Mute } else { Song::NotYet };
+        let again = match &*outside {
+            Outside::Ready(connection) => return Ok(connection.clone()),
+            Outside::Connecting { again } => return Err(excuse(*again)),
+            Outside::Absent => false,
+            Outside::Failed => true,
+        };
+        *outside = Outside::Connecting { again };
         let (place, client) = (Arc::clone(&self.outside), client.clone());
         tokio::spawn(async move {
             let config = AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(CONNECT_TIMEOUT))
                 .set_response_timeout(None);
             let connection = client.get_multiplexed_async_connection_with_config(&config);
-            *place.lock() = connection.await.map_or(Outside::Absent, Outside::Ready);
+            *place.lock() = connection.await.map_or(Outside::Failed, Outside::Ready);
         });
-        None
+        Err(excuse(again))
     }
 }
