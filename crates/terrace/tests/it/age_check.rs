@@ -131,7 +131,6 @@ async fn pushes_that_vanish_behind_a_slow_link_are_found_out_too() {
             .is_some_and(|lag| lag >= TRIP)
     };
     eventually("news arrives, and is measured", PATIENCE, measured).await;
-    assert!(hears(&here));
 
     let key = |number: u64| format!("k{number}");
     for number in 0..20 {
@@ -159,45 +158,36 @@ async fn pushes_that_vanish_behind_a_slow_link_are_found_out_too() {
     }
 }
 
-/// The connection that changes the canary is up, and nothing comes through it.
+/// The connection that changes the canary is lost again and again: what it sent may
+/// have been executed, and is no reason to take the server's word.
 #[tokio::test(flavor = "multi_thread")]
 async fn deafness_is_found_out_also_when_the_canary_may_have_sung() {
     let server = RedisServer::start();
-    let proxy = Proxy::before(&server).await;
+    let (proxy, raw) = (Proxy::before(&server).await, Raw::on(&server).await);
     let here = build(&proxy.url()).await;
     let measured = || here.stats().store.unwrap().lag.is_some();
     eventually("news arrives, and is measured", PATIENCE, measured).await;
-    // The first connection's commands are longer; what is cut is the second one's.
-    let raw = Raw::on(&server).await;
     proxy.to_client(Flow::DropPushes);
-    let idle = async || {
+    // Of the cache's two connections, only that one sets anything.
+    let lose_it = async || {
         let clients: String = raw.ask("CLIENT LIST").await;
-        let second = clients.lines().find(|line| line.contains("cmd=set"));
-        second.and_then(|line| {
-            line.split(' ')
-                .next()?
-                .strip_prefix("id=")
-                .map(str::to_owned)
-        })
+        let its = clients.lines().find(|line| line.contains("cmd=set"));
+        let id = its.and_then(|line| line.strip_prefix("id=")?.split(' ').next());
+        if let Some(id) = id {
+            let kill = ["CLIENT", "KILL", "ID", id];
+            raw.attempt::<redis::Value>(&kill).await.ok();
+        }
     };
     let start = Instant::now();
     while hears(&here) {
-        if let Some(id) = idle().await {
-            raw.attempt::<u64>(&["CLIENT", "KILL", "ID", &id])
-                .await
-                .ok();
-        }
+        lose_it().await;
         assert!(start.elapsed() < PATIENCE, "it is never found out");
     }
-    let stays = Instant::now();
-    while stays.elapsed() < 3 * BOUND {
-        if let Some(id) = idle().await {
-            raw.attempt::<u64>(&["CLIENT", "KILL", "ID", &id])
-                .await
-                .ok();
-        }
+    let start = Instant::now();
+    while start.elapsed() < 3 * BOUND {
+        lose_it().await;
         assert!(!hears(&here), "nothing was heard meanwhile");
-        tokio::time::sleep(millis(5)).await;
+        tokio::time::sleep(millis(1)).await;
     }
 }
 
