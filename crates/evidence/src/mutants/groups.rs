@@ -120,8 +120,10 @@ pub(super) const MUTANTS: &[CodeMutant] = &[
         name: "HitIgnoresTheTable",
         rule: "HIT",
         file: "core.rs",
-        old: "if record.wide() != wide {",
-        new: "if record.wide() != wide && false {",
+        old: "if record.wide() != wide
+",
+        new: "if record.wide() != wide && false
+",
         caught_by: &["groups::a_group_goes_with_all_its_members_and_nothing_else"],
     },
     CodeMutant {
