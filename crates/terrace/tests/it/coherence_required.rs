@@ -12,8 +12,8 @@ use terrace::{
 use crate::{
     pending::set,
     rig::{
-        Latch, Origin, PATIENCE, bounded, eventually, held_and_proven, in_time, millis, numbers,
-        seconds, ttl,
+        Latch, Origin, PATIENCE, bounded, eventually, healthy, held_and_proven, in_time, millis,
+        numbers, seconds, ttl,
     },
 };
 
@@ -267,4 +267,47 @@ async fn who_requires_coherence_never_gets_from_a_tier_what_is_not_proven() {
     let set = async { while here.set("k0", 1).await.is_err() {} };
     in_time("a set", set).await;
     held_and_proven(&here, "k0").await;
+}
+
+/// The load behind a stale value goes on, and can be joined: whoever comes later is not
+/// told that the value is proven because it was.
+#[tokio::test]
+async fn what_a_flight_found_is_looked_at_again_for_who_joins_it_later() {
+    let time = ManualClock::new();
+    let memory = MemoryStore::with_clock(time.clock());
+    let link = memory.sibling();
+    let store = Faulty::over(link.clone());
+    let faults = store.faults().clone();
+    let stale = ttl(10).stale_while_revalidate(seconds(100_000));
+    let builder = || {
+        let builder = numbers().defaults(stale.clone()).clock(time.clock());
+        builder.store_timeout(seconds(20))
+    };
+    let here = builder().store(store).build().unwrap();
+    let elsewhere = builder().store(memory).build().unwrap();
+    elsewhere.set("k", 1).await.unwrap();
+    time.advance(seconds(20));
+    healthy(&here).await;
+    let (origin, latch) = (Origin::at(2), Latch::closed());
+    let first = here.get_or_load("k", || origin.held_load(&latch)).await;
+    let first = first.unwrap();
+    assert_eq!((*first, first.is_stale(), first.proven()), (1, true, true));
+    latch.reached().await;
+
+    // It is removed, nobody tells, and the bound passes.
+    let beats = Hold::new();
+    faults.always(Call::Heartbeat, Fault::AnswerHeld(beats.clone()));
+    beats.reached(1).await;
+    link.deafen();
+    elsewhere.remove("k").await.unwrap();
+    time.advance(seconds(3_700));
+    let joining = tokio::spawn({
+        let (here, load) = (here.clone(), origin.load());
+        async move { here.get_or_load("k", || load).await.unwrap() }
+    });
+    let joins = || here.stats().joined == 1;
+    eventually("he joins the load", PATIENCE, joins).await;
+    latch.open();
+    let seen = in_time("who joined", joining).await.unwrap();
+    assert_eq!((*seen, seen.source()), (2, Source::Loader));
 }

@@ -15,7 +15,7 @@ use terrace::{
 
 use crate::{
     pending::set,
-    rig::{Origin, PATIENCE, eventually, in_time, numbers, seconds},
+    rig::{Origin, PATIENCE, eventually, healthy, in_time, numbers, seconds},
 };
 
 const CANNOT_ENCODE: u64 = 13;
@@ -221,4 +221,33 @@ async fn a_value_whose_drop_panics_in_a_clear_does_not_close_the_cache() {
     for number in 0..100 {
         keeps(&cache, &format!("k{number}")).await;
     }
+}
+
+#[tokio::test]
+async fn who_joins_flights_that_panic_leads_one_of_his_own_after_three() {
+    const READERS: u64 = 20;
+    let it = set();
+    it.faults.always(Call::Get, Fault::Panics);
+    let read = |_| {
+        let here = it.here.clone();
+        let load = async { Ok::<u64, BoxError>(1) };
+        tokio::spawn(async move { here.get_or_load("k", || load).await.map(drop) })
+    };
+    let reads: Vec<_> = (0..READERS).map(read).collect();
+    for read in reads {
+        assert!(in_time("a reader", read).await.unwrap().is_err());
+    }
+    let joined = it.here.stats().joined;
+    assert!((1..=3 * READERS).contains(&joined), "{joined} times");
+}
+
+#[tokio::test]
+async fn heartbeats_go_on_after_one_that_makes_the_store_panic() {
+    let it = set();
+    healthy(&it.here).await;
+    it.faults.always(Call::Heartbeat, Fault::Panics);
+    let is_missed = || !it.here.stats().store.unwrap().healthy;
+    eventually("the panic is met", PATIENCE, is_missed).await;
+    it.faults.heal();
+    healthy(&it.here).await;
 }

@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 
 use terrace::{
     BoxError, Cache, Loaded, RedisStore,
-    testing::{Call, Faults, Faulty, MemoryStore},
+    testing::{Call, Fault, Faults, Faulty, Hold, MemoryStore},
 };
 
 use crate::{
+    pending::set,
     proxy::{Flow, Proxy},
     redis_server::RedisServer,
     rig::{
-        PATIENCE, Raw, eventually, held_and_proven, numbers, patient_process_on, reads, seconds,
-        store_on,
+        PATIENCE, Raw, eventually, held_and_proven, in_time, millis, numbers, patient_process_on,
+        reads, seconds, store_on,
     },
 };
 
@@ -323,4 +324,46 @@ async fn an_epoch_whose_life_was_renewed_here_stays_registered() {
     elsewhere.remove_tag("odd").await.unwrap();
     let void = || here.peek("k").is_none();
     eventually("the removal is heard", PATIENCE, void).await;
+}
+
+/// It may take a minute, and close does not.
+#[tokio::test]
+async fn a_walk_over_the_keys_ends_when_its_cache_is_closed() {
+    let it = set();
+    let walk = Hold::new();
+    it.faults
+        .always(Call::RemoveMatching, Fault::Late(walk.clone()));
+    let removing = tokio::spawn({
+        let here = it.here.clone();
+        async move { here.remove_prefix("odd:").await }
+    });
+    walk.reached(1).await;
+    in_time("closing", it.here.close()).await;
+    let error = removing.await.unwrap().unwrap_err();
+    assert!(error.is_closed(), "{error}");
+}
+
+/// A lease that is taken while the values are walked goes with its value, and is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_by_prefix_counts_values_and_not_their_leases() {
+    let server = RedisServer::start();
+    let (proxy, raw) = (Proxy::before(&server).await, Raw::on(&server).await);
+    let store = RedisStore::connect(&proxy.url()).unwrap();
+    let cache = numbers().store_timeout(seconds(5)).store(store);
+    let cache = cache.build().unwrap();
+    for key in ["odd:1", "odd:3", "odd:5"] {
+        cache.set(key, 1).await.unwrap();
+    }
+    // The values are found, and removed this much later.
+    proxy.to_client(Flow::Delay(millis(300)));
+    let removing = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.remove_prefix("odd:").await }
+    });
+    let found = || proxy.commands("SCAN") == 2;
+    eventually("the values are walked", PATIENCE, found).await;
+    let lease = ["SET", "terrace:l:{numbers:odd:1}", "somebody"];
+    raw.say::<()>(&lease).await;
+    let removed = in_time("the removal", removing).await.unwrap().unwrap();
+    assert_eq!(removed.store, Some(3));
 }

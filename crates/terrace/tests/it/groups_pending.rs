@@ -2,8 +2,8 @@
 //! settled, and then it is gone everywhere.
 
 use terrace::{
-    BoxError, Epoch, Error, Loaded, Mark, RedisStore, Source, Store,
-    testing::{Call, Fault, MemoryStore},
+    BoxError, Epoch, Error, Loaded, Mark, Policy, RedisStore, Source, Store,
+    testing::{Call, Fault, Faulty, Hold, MemoryStore},
 };
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     redis_server::RedisServer,
     rig::{
         Origin, PATIENCE, eventually, healthy, held_and_proven, numbers, patient_process_on, reads,
+        seconds,
     },
 };
 
@@ -241,5 +242,97 @@ async fn a_removal_whose_bytes_arrive_late_revives_nothing() {
             .await
             .unwrap();
         reads(&here, "odd:1", Some(2)).await;
+    }
+}
+
+/// The epoch in the store is what it was, and whoever writes a member comes to know it.
+#[tokio::test]
+async fn what_l1_held_of_a_group_whose_removal_failed_stays_dead_once_its_epoch_is_known() {
+    let it = set();
+    let member = || Loaded::new(1).tag("odd");
+    it.here.set("odd:1", member()).await.unwrap();
+    held_and_proven(&it.here, "odd:1").await;
+    // Nothing is settled meanwhile.
+    it.hold_answers(Call::Heartbeat).reached(1).await;
+    it.faults.always(Call::Renew, Fault::Refused);
+    fails(&it, Group::Tag).await;
+    it.here.set("odd:3", member()).await.unwrap();
+    assert!(it.here.peek("odd:1").is_none());
+    assert!(it.here.get("odd:1").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_was_read_during_a_removal_that_failed_is_dead_once_its_epoch_is_known() {
+    let memory = MemoryStore::new();
+    let refusing = Faulty::over(memory.sibling());
+    refusing.faults().always(Call::Renew, Fault::Refused);
+    let store = Faulty::over(refusing);
+    let faults = store.faults().clone();
+    let here = numbers().store_timeout(seconds(20)).store(store);
+    let here = here.build().unwrap();
+    let elsewhere = numbers().store(memory).build().unwrap();
+    let member = || Loaded::new(1).tag("odd");
+    elsewhere.set("odd:1", member()).await.unwrap();
+    healthy(&here).await;
+    // Nothing is settled meanwhile.
+    let (beats, removal) = (Hold::new(), Hold::new());
+    faults.always(Call::Heartbeat, Fault::AnswerHeld(beats.clone()));
+    beats.reached(1).await;
+    faults.always(Call::Renew, Fault::Late(removal.clone()));
+    let removing = tokio::spawn({
+        let here = here.clone();
+        async move { here.remove_tag("odd").await }
+    });
+    removal.reached(1).await;
+    let overlapping = here.get("odd:1").await.unwrap();
+    assert_eq!(overlapping.as_deref(), Some(&1));
+    removal.release().await;
+    assert!(removing.await.unwrap().unwrap_err().is_store());
+    here.set("odd:3", member()).await.unwrap();
+    assert!(here.peek("odd:1").is_none());
+    assert!(here.get("odd:1").await.unwrap().is_none());
+}
+
+/// In the engine that counts what it holds at once.
+#[tokio::test]
+async fn a_clear_that_failed_frees_the_memory_of_l1_all_the_same() {
+    let store = Faulty::over(MemoryStore::new());
+    store.faults().always(Call::Renew, Fault::Refused);
+    let cache = numbers().policy(Policy::S3Fifo).store(store);
+    let cache = cache.build().unwrap();
+    for key in 0..10 {
+        cache.set(format!("k{key}"), 1).await.unwrap();
+    }
+    assert_eq!(cache.stats().entries, 10);
+    assert!(cache.clear().await.unwrap_err().is_store());
+    assert_eq!(cache.stats().entries, 0);
+}
+
+/// Every miss looks at each of the patterns.
+#[tokio::test]
+async fn more_failed_patterns_than_a_miss_should_look_at_become_a_clear() {
+    const MOST: u64 = 64;
+    let it = set();
+    for key in ["one", "two"] {
+        it.elsewhere.set(key, 1).await.unwrap();
+    }
+    // Nothing is settled meanwhile.
+    let beats = it.hold_answers(Call::Heartbeat);
+    beats.reached(1).await;
+    it.faults.always(Call::RemoveMatching, Fault::Refused);
+    for number in 0..MOST {
+        let removal = it.here.remove_prefix(format!("p{number}:")).await;
+        assert!(removal.unwrap_err().is_store());
+    }
+    assert_eq!(it.here.stats().pending, MOST);
+    let other = it.here.get("one").await.unwrap();
+    assert_eq!(other.as_deref(), Some(&1), "they leave the others alone");
+    assert!(it.here.remove_prefix("last:").await.is_err());
+    assert!(it.here.get("two").await.unwrap().is_none());
+    it.faults.heal();
+    beats.open();
+    it.settled().await;
+    for key in ["one", "two"] {
+        reads(&it.elsewhere, key, None).await;
     }
 }

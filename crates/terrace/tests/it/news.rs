@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use terrace::{BoxError, Cache, Loaded, Source, testing::MemoryStore};
+use terrace::{BoxError, Cache, Loaded, RedisStore, Source, testing::MemoryStore};
 
 use crate::{
-    proxy::Proxy,
+    proxy::{Flow, Proxy},
     redis_server::RedisServer,
     rig::{
-        Latch, NUMBER, Origin, PATIENCE, Raw, eventually, held_and_proven, in_time, numbers,
-        patient_process_on, reads, seconds,
+        Latch, NUMBER, Origin, PATIENCE, Raw, bounded, eventually, held_and_proven, in_time,
+        numbers, patient_process_on, reads, seconds,
     },
 };
 
@@ -190,7 +190,7 @@ enum Ends {
 async fn who_waits_for_a_lease_is_woken_and_need_not_ask() {
     let server = RedisServer::start();
     let proxy = Proxy::before(&server).await;
-    let store = terrace::RedisStore::connect(&proxy.url()).unwrap();
+    let store = RedisStore::connect(&proxy.url()).unwrap();
     let waiter = numbers().store_timeout(seconds(5));
     let waiter = waiter.store(store).build().unwrap();
     let (holder, third) = (patient_process_on(&server), patient_process_on(&server));
@@ -263,4 +263,34 @@ async fn who_comes_after_a_removal_elsewhere_does_not_join_the_load_from_before_
         reads(&it.elsewhere, "k", Some(2)).await;
         assert_eq!(it.here.get("k").await.unwrap().as_deref(), Some(&2));
     }
+}
+
+/// Ends the connections whose last command was a canary's.
+async fn end_canaries(raw: &Raw) {
+    let clients: String = raw.ask("CLIENT LIST").await;
+    let canaries = clients.lines().filter(|line| line.contains(" cmd=set "));
+    for canary in canaries {
+        let id = canary.split(' ').next().unwrap().replace("id=", "");
+        raw.ask::<u64>(&format!("CLIENT KILL ID {id}")).await;
+    }
+}
+
+/// Nothing comes through it any more although it is up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_connection_that_falls_silent_is_replaced() {
+    let server = RedisServer::start();
+    let (proxy, raw) = (Proxy::before(&server).await, Raw::on(&server).await);
+    let store = RedisStore::connect(&proxy.url()).unwrap();
+    let cache = bounded().store(store).build().unwrap();
+    let lag = || cache.stats().store.unwrap().lag;
+    eventually("a canary is heard", PATIENCE, || lag().is_some()).await;
+    // Another takes its place, on a lane of its own.
+    let _first = proxy.leave_behind();
+    end_canaries(&raw).await;
+    let connections = || proxy.traffic().connections;
+    eventually("another comes", PATIENCE, || connections() == 3).await;
+    eventually("it is heard", PATIENCE, || lag().is_some()).await;
+    proxy.leave_behind().to_server(Flow::Hold);
+    eventually("it is replaced", PATIENCE, || connections() > 3).await;
+    eventually("its successor is heard", PATIENCE, || lag().is_some()).await;
 }

@@ -114,3 +114,31 @@ async fn a_cache_that_is_closed_leaves_what_is_pending() {
     let settled = it.faults.calls(Call::Remove) - before;
     assert!(settled < 500, "{settled} were settled before it closed");
 }
+
+/// How many removals are tried in the round that one heartbeat begins, of 500.
+async fn tried_in_one_round(fault: Fault) -> u64 {
+    let it = set();
+    let first = it.hold_answers(Call::Heartbeat);
+    first.reached(1).await;
+    many_are_pending(&it).await;
+    it.faults.always(Call::Remove, fault);
+    // Those that an open breaker keeps from the store count as well.
+    let tried = || it.here.stats().store_errors + it.here.stats().store_skipped;
+    let before = tried();
+    let second = it.hold_answers(Call::Heartbeat);
+    first.open();
+    second.reached(1).await;
+    tried() - before
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_reached_is_left_alone_until_the_next_heartbeat() {
+    let tried = tried_in_one_round(Fault::Unreachable).await;
+    assert!((1..10).contains(&tried), "{tried} of 500");
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_every_removal_is_left_alone_until_the_next_heartbeat() {
+    let tried = tried_in_one_round(Fault::Refused).await;
+    assert!((1..100).contains(&tried), "{tried} of 500");
+}

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use terrace::{BoxError, Cache, Loaded, RedisStore, Source};
+use terrace::{BoxError, Cache, Coherence, Loaded, RedisStore, Source};
 
 use crate::{
     faults::{USED_AGAIN, WORST_ADDED, used},
@@ -11,7 +11,7 @@ use crate::{
     redis_server::RedisServer,
     rig::{
         NUMBER, Origin, PATIENCE, Raw, eventually, healthy, held_and_proven, in_time, millis,
-        numbers, patient_process_on, process_on, reads, seconds,
+        numbers, patient_process_on, process_on, reads, seconds, ttl,
     },
 };
 
@@ -200,4 +200,28 @@ async fn a_redis_with_no_connection_to_spare_is_a_miss_and_used_when_it_has_one(
     drop(stranger);
     eventually("it is used", PATIENCE, || used(&cache)).await;
     eventually("all is settled", PATIENCE, || cache.stats().pending == 0).await;
+}
+
+/// It may be behind its primary, and tells of nothing.
+#[tokio::test]
+async fn what_a_replica_hands_out_is_served_and_never_proven() {
+    let primary = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
+    patient_process_on(&primary).set("k", 1).await.unwrap();
+    let replica = RedisServer::start();
+    let raw = Raw::on(&replica).await;
+    raw.ask::<()>(&format!("REPLICAOF 127.0.0.1 {}", primary.port()))
+        .await;
+    let start = Instant::now();
+    while !raw.exists(NUMBER).await {
+        assert!(start.elapsed() < PATIENCE, "it has no copy");
+    }
+    let cache = patient_process_on(&replica);
+    healthy(&cache).await;
+    let seen = cache.get("k").await.unwrap().expect("it serves reads");
+    let (source, is_proven) = (seen.source(), seen.proven());
+    assert_eq!((*seen, source, is_proven), (1, Source::Store, false));
+    let (origin, strict) = (Origin::at(2), ttl(60).coherence(Coherence::Required));
+    let read = cache.get_or_load_with("k", &strict, || origin.load());
+    let seen = read.await.unwrap();
+    assert_eq!((*seen, seen.source()), (2, Source::Loader));
 }

@@ -1,10 +1,13 @@
 //! Rules of the protocol that other tests pass by: each of these fails when its rule
 //! is switched off (`scripts/mutants`).
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use terrace::{
-    BoxError, Cache, RedisStore, Written,
+    BoxError, Cache, Changed, Gap, Listener, RedisStore, Store, Written,
     testing::{Call, Fault, Faulty, Hold, ManualClock, MemoryStore},
 };
 
@@ -23,12 +26,12 @@ async fn all_rest() {
     }
 }
 
-fn loading(cache: &Cache<u64>, origin: &std::sync::Arc<Origin>, latch: &Latch) -> Reading {
+fn loading(cache: &Cache<u64>, origin: &Arc<Origin>, latch: &Latch) -> Reading {
     let (cache, load) = (cache.clone(), origin.held_load(latch));
     tokio::spawn(async move { *cache.get_or_load("k", || load).await.unwrap() })
 }
 
-fn reading(cache: &Cache<u64>, origin: &std::sync::Arc<Origin>) -> Reading {
+fn reading(cache: &Cache<u64>, origin: &Arc<Origin>) -> Reading {
     let (cache, load) = (cache.clone(), origin.load());
     tokio::spawn(async move { *cache.get_or_load("k", || load).await.unwrap() })
 }
@@ -305,4 +308,49 @@ async fn what_was_got_before_a_gap_is_not_proven_by_the_heartbeats_after_it() {
     eventually("the link is proven again", PATIENCE, beaten).await;
     assert!(here.peek("k").is_none(), "what was removed is served");
     assert!(here.get("k").await.unwrap().is_none());
+}
+
+struct Somebody;
+
+impl Listener for Somebody {
+    fn changed(&self, _: Changed<'_>) {}
+
+    fn gap(&self, _: Gap) {}
+}
+
+fn is_taken<S: Store + Clone>(store: &S) {
+    let somebody: Arc<dyn Listener> = Arc::new(Somebody);
+    let cache = numbers().store(store.clone()).build().unwrap();
+    store.hush(cache.name(), &Arc::downgrade(&somebody));
+    let error = numbers().store(store.clone()).build().unwrap_err();
+    assert!(error.is_config(), "{error}");
+}
+
+/// Protocol C12: a cache that ends late must not take the name from its successor.
+#[tokio::test]
+async fn whoever_gives_a_name_up_leaves_it_to_another_who_has_it() {
+    is_taken(&MemoryStore::new());
+    is_taken(&RedisStore::connect("redis://127.0.0.1:1").unwrap());
+}
+
+async fn is_given_up<S: Store + Clone>(store: &S) {
+    let build = || numbers().store(store.clone()).build();
+    let closed = build().unwrap();
+    closed.close().await;
+    let dropped = build().expect("a closed cache has no name");
+    // Its load goes on without it, and without who waited for it.
+    let latch = Latch::closed();
+    let reading = loading(&dropped, &Origin::at(1), &latch);
+    latch.reached().await;
+    reading.abort();
+    assert!(reading.await.unwrap_err().is_cancelled());
+    drop(dropped);
+    build().expect("nobody has a handle of that name");
+    latch.open();
+}
+
+#[tokio::test]
+async fn the_name_of_a_cache_that_was_closed_or_dropped_is_free_at_once() {
+    is_given_up(&MemoryStore::new()).await;
+    is_given_up(&RedisStore::connect("redis://127.0.0.1:1").unwrap()).await;
 }
