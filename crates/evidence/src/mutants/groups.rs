@@ -148,4 +148,64 @@ pub(super) const MUTANTS: &[CodeMutant] = &[
         return Born::Under(Epochs::untagged(late[0]), before.as_of);",
         caught_by: &["rules::what_was_loaded_before_a_clear_is_dead_although_nothing_was_heard"],
     },
+    CodeMutant {
+        name: "FailedRemovalForgotten",
+        rule: "G1",
+        file: "tags.rs",
+        old: "if place.removed_at > checked_at {",
+        new: "if place.removed_at > checked_at && false {",
+        caught_by: &[
+            "groups_pending::what_l1_held_of_a_group_whose_removal_failed_stays_dead_once_its_epoch_is_known",
+        ],
+    },
+    CodeMutant {
+        name: "ReadDuringAFailedRemovalLives",
+        rule: "G1",
+        file: "tags.rs",
+        old: "        if place.known.is_none() {
+            place.removed_at = number;
+        }",
+        new: "",
+        caught_by: &[
+            "groups_pending::what_was_read_during_a_removal_that_failed_is_dead_once_its_epoch_is_known",
+        ],
+    },
+    CodeMutant {
+        name: "FailedClearKeepsItsMemory",
+        rule: "(memory)",
+        file: "group.rs",
+        old: "    core.local.clear();
+    renewed?;",
+        new: "    renewed?;
+    core.local.clear();",
+        caught_by: &["groups_pending::a_clear_that_failed_frees_the_memory_of_l1_all_the_same"],
+    },
+    CodeMutant {
+        name: "PatternsWithoutABound",
+        rule: "(bound)",
+        file: "pending.rs",
+        old: "const MAX_PATTERNS: usize = 64;",
+        new: "const MAX_PATTERNS: usize = usize::MAX;",
+        caught_by: &[
+            "groups_pending::more_failed_patterns_than_a_miss_should_look_at_become_a_clear",
+        ],
+    },
+    CodeMutant {
+        name: "WalkOutlivesItsCache",
+        rule: "idea 9",
+        file: "group.rs",
+        old: "        let walk = core
+            .stop
+            .run_until_cancelled(remote.remove_matching(&pattern));",
+        new: "        let walk = async { Some(remote.remove_matching(&pattern).await) };",
+        caught_by: &["group_keys::a_walk_over_the_keys_ends_when_its_cache_is_closed"],
+    },
+    CodeMutant {
+        name: "LeasesCountAsValues",
+        rule: "(count)",
+        file: "store/redis/sweep.rs",
+        old: "removed += gone.min(u64",
+        new: "removed += gone.max(u64",
+        caught_by: &["group_keys::a_removal_by_prefix_counts_values_and_not_their_leases"],
+    },
 ];

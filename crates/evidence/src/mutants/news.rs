@@ -165,4 +165,75 @@ pub(super) const MUTANTS: &[CodeMutant] = &[
             "age_check::pushes_that_vanish_are_found_out_and_what_is_held_is_looked_at_again",
         ],
     },
+    CodeMutant {
+        name: "ReplicaVouches",
+        rule: "G3",
+        file: "listen.rs",
+        old: "let answering = answer.hearing != Hearing::Behind;",
+        new: "let answering = true;",
+        caught_by: &["refusals::what_a_replica_hands_out_is_served_and_never_proven"],
+    },
+    CodeMutant {
+        name: "AnyListenerIsHushed",
+        rule: "C12",
+        file: "store/redis/news.rs",
+        old: "name != cache || !Weak::ptr_eq(&ear.listener, own)",
+        new: "name != cache || Weak::ptr_eq(own, own) && ear.evicted == u64::MAX",
+        caught_by: &["rules::whoever_gives_a_name_up_leaves_it_to_another_who_has_it"],
+    },
+    CodeMutant {
+        name: "DroppedCacheKeepsItsName",
+        rule: "C12",
+        file: "cache.rs",
+        old: "        self.0.give_up_name();",
+        new: "        let _ = &self.0;",
+        caught_by: &["rules::the_name_of_a_cache_that_was_closed_or_dropped_is_free_at_once"],
+    },
+    CodeMutant {
+        name: "ClosedCacheKeepsItsName",
+        rule: "C12",
+        file: "core.rs",
+        old: "        self.give_up_name();
+",
+        new: "",
+        caught_by: &["rules::the_name_of_a_cache_that_was_closed_or_dropped_is_free_at_once"],
+    },
+    CodeMutant {
+        name: "PanicEndsTheHeartbeats",
+        rule: "idea 9",
+        file: "remote.rs",
+        old: "let asked = AssertUnwindSafe(asked).catch_unwind();",
+        new: "let asked = asked.map(Ok::<_, Box<dyn std::any::Any + Send>>);
+        let _ = AssertUnwindSafe(());",
+        caught_by: &["foreign_code::heartbeats_go_on_after_one_that_makes_the_store_panic"],
+    },
+    CodeMutant {
+        name: "SilentCanaryIsKept",
+        rule: "(canary)",
+        file: "store/redis/vitals.rs",
+        old: "            // Nothing may come through it any more although it is up.
+            *self.outside.lock() = Outside::Absent;
+",
+        new: "",
+        caught_by: &["news::a_second_connection_that_falls_silent_is_replaced"],
+    },
+    CodeMutant {
+        name: "EvictionsGoUnnoticed",
+        rule: "G3",
+        file: "store/redis/mod.rs",
+        old: "link.news().has_moved(place, census.evicted)",
+        new: "false",
+        caught_by: &[
+            "evictions::what_our_own_writes_evict_is_not_served_as_proven_after_it_was_set",
+            "evictions::what_our_own_writes_evict_is_not_served_as_proven_after_its_removal",
+        ],
+    },
+    CodeMutant {
+        name: "FullTableGoesUnnoticed",
+        rule: "G3",
+        file: "store/redis/mod.rs",
+        old: "|| census.fills(table);",
+        new: "|| census.fills(table) && false;",
+        caught_by: &["evictions::a_table_of_tracked_keys_that_is_full_is_noticed"],
+    },
 ];

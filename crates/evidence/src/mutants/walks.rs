@@ -135,4 +135,53 @@ return {2",
         new: "            recover::recover(&core).await;",
         caught_by: &["recovery::a_cache_that_is_closed_leaves_what_is_pending"],
     },
+    CodeMutant {
+        name: "SharedWithoutALook",
+        rule: "G3",
+        file: "read.rs",
+        old: "        Ok(entry) => match core.service(",
+        new: "        Ok(entry) if coherence == Coherence::Available || entry.proven() => {
+            entry.at(now()).map(Ok)
+        }
+        Ok(entry) => match core.service(",
+        caught_by: &[
+            "coherence_required::what_a_flight_found_is_looked_at_again_for_who_joins_it_later",
+        ],
+    },
+    CodeMutant {
+        name: "JoinsForEver",
+        rule: "(bound)",
+        file: "read.rs",
+        old: "if attempts == MAX_ATTEMPTS =>",
+        new: "if attempts == usize::MAX - MAX_ATTEMPTS =>",
+        caught_by: &["foreign_code::who_joins_flights_that_panic_leads_one_of_his_own_after_three"],
+    },
+    CodeMutant {
+        name: "OneRefusalEndsTheRound",
+        rule: "C10",
+        file: "recover.rs",
+        old: "if !error.is_refusal() || ",
+        new: "if refused > 0 || ",
+        caught_by: &["recovery::a_key_that_is_always_refused_keeps_no_other_from_being_settled"],
+    },
+    CodeMutant {
+        name: "RefusalsWithoutABound",
+        rule: "(bound)",
+        file: "recover.rs",
+        old: "|| refused == MOST_REFUSALS {",
+        new: "|| refused == usize::MAX - MOST_REFUSALS {",
+        caught_by: &[
+            "recovery::a_store_that_refuses_every_removal_is_left_alone_until_the_next_heartbeat",
+        ],
+    },
+    CodeMutant {
+        name: "UnreachableIsAskedOn",
+        rule: "(bound)",
+        file: "recover.rs",
+        old: "if !error.is_refusal() || ",
+        new: "if ",
+        caught_by: &[
+            "recovery::a_store_that_cannot_be_reached_is_left_alone_until_the_next_heartbeat",
+        ],
+    },
 ];
