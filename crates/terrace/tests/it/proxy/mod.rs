@@ -32,6 +32,12 @@ pub(crate) enum Flow {
     Pass,
     /// Kept until the flow changes, then passed on; also after the sender has gone.
     Hold,
+    /// Passes until the `nth` whole command of this name has come; that one and all
+    /// behind it are kept as by [`Hold`](Self::Hold), which may follow.
+    HoldFrom {
+        command: &'static str,
+        nth: u64,
+    },
     /// Read and thrown away, the connection stays: half open. The stream has a hole
     /// afterwards, so cut it before passing again.
     Swallow,
@@ -90,6 +96,8 @@ pub(crate) struct Traffic {
     /// Whole commands by name, in capitals.
     pub(crate) commands: BTreeMap<String, u64>,
     pub(crate) pushes_dropped: u64,
+    /// Connections on which [`Flow::HoldFrom`] has found what it waits for.
+    pub(crate) held: u64,
 }
 
 /// What a group of connections is under.
@@ -211,7 +219,12 @@ impl Proxy {
         let holed = |flows: &watch::Sender<Flow>| {
             !matches!(
                 *flows.borrow(),
-                Flow::Pass | Flow::Hold | Flow::Delay(_) | Flow::Slice { .. } | Flow::DropPushes
+                Flow::Pass
+                    | Flow::Hold
+                    | Flow::HoldFrom { .. }
+                    | Flow::Delay(_)
+                    | Flow::Slice { .. }
+                    | Flow::DropPushes
             )
         };
         if holed(&lane.to_server) || holed(&lane.to_client) {

@@ -49,9 +49,29 @@ struct Progress {
     /// How many of them are whole.
     copied: usize,
     dropping: bool,
+    /// Commands so far of the name that is waited for.
+    named: u64,
+    /// From that command on: what is kept, and the names of what is whole.
+    kept: Option<(Vec<u8>, Vec<Option<String>>)>,
 }
 
 impl Progress {
+    /// Whether this piece is kept, and everything behind it.
+    fn keeps(&mut self, flow: Flow, piece: &Piece, part: &[u8]) -> bool {
+        let Flow::HoldFrom { command, nth } = flow else {
+            return false;
+        };
+        if self.kept.is_none() {
+            self.named += u64::from(piece.name.as_deref() == Some(command));
+            self.kept = (self.named == nth).then(Default::default);
+        }
+        if let Some((bytes, names)) = &mut self.kept {
+            bytes.extend_from_slice(part);
+            names.extend(piece.ends.then(|| piece.name.clone()));
+        }
+        self.kept.is_some()
+    }
+
     /// What comes in addition, right behind this piece.
     fn extra(&mut self, flow: Flow, piece: &Piece, part: &[u8]) -> Vec<u8> {
         match flow {
@@ -123,7 +143,7 @@ impl Pump {
             let Ok(count @ 1..) = read else {
                 return End::Closed;
             };
-            if !self.released(&mut cuts).await {
+            if !self.released(&mut cuts, |flow| flow == Flow::Hold).await {
                 return End::Cut;
             }
             if flows.has_changed().unwrap_or(false) {
@@ -147,6 +167,17 @@ impl Pump {
             if !sent {
                 return End::Closed;
             }
+            if let Some((bytes, names)) = progress.kept.take() {
+                self.traffic().held += 1;
+                let is_held = |flow| matches!(flow, Flow::Hold | Flow::HoldFrom { .. });
+                if !self.released(&mut cuts, is_held).await {
+                    return End::Cut;
+                }
+                names.iter().for_each(|name| self.count(name.as_deref()));
+                if line.send((Instant::now(), bytes)).await.is_err() {
+                    return End::Closed;
+                }
+            }
         }
     }
 
@@ -158,10 +189,10 @@ impl Pump {
     }
 
     /// Waits while the flow holds. False when the connection is cut meanwhile.
-    async fn released(&self, cuts: &mut watch::Receiver<u64>) -> bool {
+    async fn released(&self, cuts: &mut watch::Receiver<u64>, is_held: fn(Flow) -> bool) -> bool {
         let mut flows = self.flows().subscribe();
         let free = tokio::select! {
-            free = flows.wait_for(|flow| *flow != Flow::Hold) => free.is_ok(),
+            free = flows.wait_for(|flow| !is_held(*flow)) => free.is_ok(),
             _ = cuts.changed() => false,
         };
         free
@@ -178,6 +209,9 @@ impl Pump {
         let mut out = Vec::with_capacity(bytes.len());
         for piece in framer.feed(bytes) {
             let part = &bytes[piece.bytes.clone()];
+            if progress.keeps(flow, &piece, part) {
+                continue;
+            }
             if piece.ends && self.to_server {
                 self.count(piece.name.as_deref());
             }
