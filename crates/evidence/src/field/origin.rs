@@ -40,8 +40,8 @@ pub(crate) struct Origin {
 #[derive(Debug)]
 struct Inner {
     keys: Mutex<HashMap<Key, Arc<Counter>>>,
-    /// Loads wait here, after they have read.
-    held: watch::Sender<bool>,
+    /// So many loads of each key may end; the others wait here, after they have read.
+    free: watch::Sender<u64>,
     /// How long a load takes.
     pace: watch::Sender<Duration>,
     moves: Mutex<Vec<(Key, u64, Duration)>>,
@@ -69,7 +69,7 @@ impl Origin {
         let listener = UnixListener::bind(&path)?;
         let inner = Arc::new(Inner {
             keys: Mutex::default(),
-            held: watch::Sender::new(false),
+            free: watch::Sender::new(u64::MAX),
             pace: watch::Sender::new(Duration::ZERO),
             moves: Mutex::default(),
         });
@@ -92,7 +92,12 @@ impl Origin {
 
     /// Loads read the version, then wait until they are let go.
     pub(crate) fn hold_loads(&self, held: bool) {
-        self.inner.held.send_replace(held);
+        self.free_loads(if held { 0 } else { u64::MAX });
+    }
+
+    /// The same for all but the first so many loads of each key.
+    pub(crate) fn free_loads(&self, first: u64) {
+        self.inner.free.send_replace(first);
     }
 
     /// How long each load takes after it has read.
@@ -218,14 +223,14 @@ impl Inner {
     async fn load(&self, key: Key) -> u64 {
         let counter = self.counter(key);
         let version = counter.version.load(Relaxed);
-        counter.loads.fetch_add(1, Relaxed);
+        let number = counter.loads.fetch_add(1, Relaxed) + 1;
         let pace = *self.pace.borrow();
         if !pace.is_zero() {
             tokio::time::sleep(pace).await;
         }
-        let mut held = self.held.subscribe();
+        let mut free = self.free.subscribe();
         // The sender lives as long as this.
-        let _ = held.wait_for(|held| !held).await;
+        let _ = free.wait_for(|first| number <= *first).await;
         version
     }
 }

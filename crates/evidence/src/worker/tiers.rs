@@ -117,8 +117,7 @@ impl Tiers {
     }
 
     pub(crate) async fn set(&self, key: Key, version: u64) -> Result<(), Error> {
-        let value = Loaded::new(Stamp::new(key, version)).tag(tag_of(key));
-        self.cache.set(name_of(key), value).await.map(drop)
+        self.cache.set(name_of(key), loaded(key, version)).await.map(drop)
     }
 
     pub(crate) async fn remove(&self, key: Key) -> Result<(), Error> {
@@ -177,7 +176,15 @@ impl Tiers {
 
 async fn load(source: Arc<Source>, key: Key) -> Result<Loaded<Stamp>, BoxError> {
     let version = source.load(key).await?;
-    Ok(Loaded::new(Stamp::new(key, version)).tag(tag_of(key)))
+    Ok(loaded(key, version))
+}
+
+fn loaded(key: Key, version: u64) -> Loaded<Stamp> {
+    let value = Loaded::new(Stamp::new(key, version));
+    match tag_of(key) {
+        Some(tag) => value.tag(tag),
+        None => value,
+    }
 }
 
 fn answered_by(entry: &Entry<Stamp>) -> By {

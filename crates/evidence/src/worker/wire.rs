@@ -22,7 +22,15 @@ pub(crate) fn prefix_of(key: Key) -> String {
     format!("p{}:", key % PREFIXES)
 }
 
-pub(crate) fn tag_of(key: Key) -> String {
+/// The tag of a key, if it has one. Half of them have none: a removed tag keeps what
+/// has tags from being stored at all, and would hide whether leases are taken.
+pub(crate) fn tag_of(key: Key) -> Option<String> {
+    let block = key / (PREFIXES * TAGS);
+    block.is_multiple_of(2).then(|| tag_near(key))
+}
+
+/// The tag of the key, or of its neighbours that have one.
+pub(crate) fn tag_near(key: Key) -> String {
     format!("t{}", key / PREFIXES % TAGS)
 }
 

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::{
     Outbox,
     tiers::{Tiers, Unread},
-    wire::{Call, Event, Key, PREFIXES, Reading, TAGS, VoidEvent, Workload, prefix_of, tag_of},
+    wire::{Call, Event, Key, PREFIXES, Reading, TAGS, VoidEvent, Workload, prefix_of, tag_near, tag_of},
 };
 use crate::clock;
 
@@ -125,10 +125,10 @@ impl Caller {
             let moved = self.random.random_range(0..self.workload.keys);
             self.tiers.source().next(moved).await?;
         }
-        let (tag, prefix) = (tag_of(key), prefix_of(key));
+        let (tag, prefix) = (tag_near(key), prefix_of(key));
         let choice = self.random.random_range(0..100);
         let touches = |other: &Key| match choice {
-            0..50 => tag_of(*other) == tag,
+            0..50 => tag_of(*other).as_deref() == Some(&*tag),
             50..85 => prefix_of(*other) == prefix,
             _ => true,
         };
