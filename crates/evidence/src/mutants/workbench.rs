@@ -22,13 +22,15 @@ use super::code::CodeMutant;
 /// What a test may take beyond what it takes when all is well. Its own patience with
 /// something that hangs is 30 s: nobody waits for that.
 const SLACK: Duration = Duration::from_secs(10);
-/// A test that depends on time may fail once on a busy machine.
-const ATTEMPTS: u32 = 3;
+/// A test that depends on time may fail once on a busy machine, and a failure by
+/// chance is no catch: without a mutant all of these pass, with it all of them fail.
+const ATTEMPTS: u32 = 2;
 
 /// The copy, and how long each test takes there.
 pub(super) struct Workbench {
     tree: PathBuf,
     target: PathBuf,
+    /// Without a mutant. Those that did not pass each attempt are not here.
     took: BTreeMap<&'static str, Duration>,
 }
 
@@ -39,6 +41,8 @@ pub(super) enum Trial {
     /// It waits for ever, or nearly.
     Hangs(&'static str),
     Survived,
+    /// This test failed once and passed once, with the mutant or without: no catch.
+    Unsteady(&'static str),
     /// It shows nothing: this is wrong with it.
     Void(String),
 }
@@ -55,9 +59,19 @@ impl fmt::Display for Trial {
             Self::Caught(test) => f.write_str(test),
             Self::Hangs(test) => write!(f, "{test} (hangs)"),
             Self::Survived => f.write_str("SURVIVED"),
+            Self::Unsteady(test) => write!(f, "NOT SHOWN: {test} is unsteady"),
             Self::Void(why) => write!(f, "VOID: {why}"),
         }
     }
+}
+
+/// What a test makes of a mutant.
+enum Notice {
+    Never,
+    /// By chance, as far as anybody knows.
+    Sometimes,
+    Always,
+    Hangs,
 }
 
 /// How a test went.
@@ -84,20 +98,25 @@ impl Workbench {
         let tests: BTreeSet<&str> = mutants.iter().flat_map(|m| m.caught_by).copied().collect();
         eprintln!("running {} tests as they are", tests.len());
         for test in tests {
-            let took = bench.has_passed(&program, test).await?;
-            bench.took.insert(test, took);
+            match bench.is_steady(&program, test).await? {
+                Some(took) => _ = bench.took.insert(test, took),
+                None => eprintln!("unsteady without any mutant: {test}"),
+            }
         }
         Ok(bench)
     }
 
-    async fn has_passed(&self, program: &Path, test: &str) -> Result<Duration, BoxError> {
+    /// How long the test takes at most, if it passes each attempt.
+    async fn is_steady(&self, program: &Path, test: &str) -> Result<Option<Duration>, BoxError> {
+        let mut longest = Duration::ZERO;
         for _ in 0..ATTEMPTS {
             let start = Instant::now();
-            if let Run::Passed = self.run(program, test, SLACK * 6).await? {
-                return Ok(start.elapsed());
+            if !matches!(self.run(program, test, SLACK * 6).await?, Run::Passed) {
+                return Ok(None);
             }
+            longest = longest.max(start.elapsed());
         }
-        Err(format!("{test} fails without any mutant").into())
+        Ok(Some(longest))
     }
 
     /// Builds and tests with one rule off, and puts the place back.
@@ -119,15 +138,34 @@ impl Workbench {
             Ok(program) => program,
             Err(error) => return Ok(Trial::Void(error.to_string())),
         };
+        let mut unsteady = None;
         for test in mutant.caught_by {
-            let limit = self.took[test] * 3 + SLACK;
-            match self.run(&program, test, limit).await? {
-                Run::Passed => {}
-                Run::Failed => return Ok(Trial::Caught(test)),
-                Run::Hung => return Ok(Trial::Hangs(test)),
+            match self.notices(&program, test).await? {
+                Notice::Never => {}
+                Notice::Sometimes => unsteady = unsteady.or(Some(*test)),
+                Notice::Always => return Ok(Trial::Caught(test)),
+                Notice::Hangs => return Ok(Trial::Hangs(test)),
             }
         }
-        Ok(Trial::Survived)
+        Ok(unsteady.map_or(Trial::Survived, Trial::Unsteady))
+    }
+
+    /// Whether the test fails each attempt. The first that passes ends it: then it is
+    /// no catch whatever the others do.
+    async fn notices(&self, program: &Path, test: &str) -> Result<Notice, BoxError> {
+        let Some(took) = self.took.get(test) else {
+            return Ok(Notice::Sometimes);
+        };
+        let (limit, mut hung) = (*took * 3 + SLACK, false);
+        for attempt in 0..ATTEMPTS {
+            match self.run(program, test, limit).await? {
+                Run::Passed if attempt == 0 => return Ok(Notice::Never),
+                Run::Passed => return Ok(Notice::Sometimes),
+                Run::Failed => {}
+                Run::Hung => hung = true,
+            }
+        }
+        Ok(if hung { Notice::Hangs } else { Notice::Always })
     }
 
     /// Every file that is tracked or could be. What has not changed keeps its time,
