@@ -117,7 +117,10 @@ impl Tiers {
     }
 
     pub(crate) async fn set(&self, key: Key, version: u64) -> Result<(), Error> {
-        self.cache.set(name_of(key), loaded(key, version)).await.map(drop)
+        self.cache
+            .set(name_of(key), loaded(key, version))
+            .await
+            .map(drop)
     }
 
     pub(crate) async fn remove(&self, key: Key) -> Result<(), Error> {

@@ -15,7 +15,9 @@ use tokio::task::JoinSet;
 use super::{
     Outbox,
     tiers::{Tiers, Unread},
-    wire::{Call, Event, Key, PREFIXES, Reading, TAGS, VoidEvent, Workload, prefix_of, tag_near, tag_of},
+    wire::{
+        Call, Event, Key, PREFIXES, Reading, TAGS, VoidEvent, Workload, prefix_of, tag_near, tag_of,
+    },
 };
 use crate::clock;
 
