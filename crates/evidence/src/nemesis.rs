@@ -3,7 +3,9 @@
 //!
 //! Absent on purpose: bytes that are changed on the way. A flipped byte in the name
 //! of a pushed key is a lost message that nobody can notice, and TCP's checksum is
-//! there for that; what a garbled reply does is a test of its own.
+//! there for that; what a garbled reply does is a test of its own. Nor is Redis told
+//! to write a snapshot: a restart would load it, which is outside of the contract
+//! (and found by the checker).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -53,6 +55,9 @@ pub(crate) enum Fault {
     RemoveBehind,
     JunkBehind,
     OutOfMemory,
+    /// Whatever it holds, leases and epochs among it.
+    Evict,
+    ForgetScripts,
     ReadOnly,
 }
 
@@ -158,6 +163,8 @@ impl Nemesis {
                 Fault::RemoveBehind,
                 Fault::JunkBehind,
                 Fault::OutOfMemory,
+                Fault::Evict,
+                Fault::ForgetScripts,
                 Fault::ReadOnly,
             ]);
         }
@@ -205,6 +212,11 @@ impl Nemesis {
                 stranger?.say::<()>(&words).await?;
             }
             Fault::OutOfMemory => stranger?.ask::<()>("CONFIG SET maxmemory 1").await?,
+            Fault::Evict => {
+                let evict = "CONFIG SET maxmemory-policy allkeys-random maxmemory 1";
+                stranger?.ask::<()>(evict).await?;
+            }
+            Fault::ForgetScripts => stranger?.ask::<()>("SCRIPT FLUSH").await?,
             Fault::ReadOnly => stranger?.ask::<()>("REPLICAOF 127.0.0.1 1").await?,
             _ => {}
         }
@@ -279,9 +291,9 @@ impl Nemesis {
             Fault::FreezeWorker(place) => field.worker(place)?.thaw(),
             Fault::KillRedis => field.redis.launch(),
             Fault::FreezeRedis => field.redis.thaw(),
-            Fault::OutOfMemory => {
-                let stranger = field.stranger().await?;
-                stranger.ask::<()>("CONFIG SET maxmemory 0").await?;
+            Fault::OutOfMemory | Fault::Evict => {
+                let relent = "CONFIG SET maxmemory 0 maxmemory-policy noeviction";
+                field.stranger().await?.ask::<()>(relent).await?;
             }
             Fault::ReadOnly => {
                 field
@@ -351,6 +363,8 @@ impl Fault {
             Self::RemoveBehind => "DEL by a stranger",
             Self::JunkBehind => "junk by a stranger",
             Self::OutOfMemory => "out of memory",
+            Self::Evict => "evictions",
+            Self::ForgetScripts => "SCRIPT FLUSH",
             Self::ReadOnly => "read only",
         }
     }
