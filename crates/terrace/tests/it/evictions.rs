@@ -109,9 +109,40 @@ async fn changes_are_seen(here: &Cache<u64>, elsewhere: &Cache<u64>) {
 async fn a_table_of_tracked_keys_that_is_full_is_noticed() {
     let server = RedisServer::start_with(&["--tracking-table-max-keys", "40"]);
     let (here, elsewhere) = (over(store_on(&server)), over(store_on(&server)));
+    hears(&here, true).await;
     hold_keys(&here, &elsewhere).await;
     hears(&here, false).await;
     changes_are_seen(&here, &elsewhere).await;
+}
+
+/// When it is seen to be full, something may have fallen out already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_tracked_keys_that_is_nearly_full_is_noticed() {
+    let server = RedisServer::start_with(&["--tracking-table-max-keys", "160"]);
+    let (here, raw) = (over(store_on(&server)), Raw::on(&server).await);
+    hears(&here, true).await;
+    let mut keys = 0;
+    while tracked(&raw).await < 152 {
+        here.get(format!("k{keys}")).await.unwrap();
+        keys += 1;
+    }
+    hears(&here, false).await;
+    for key in 0..keys {
+        raw.say::<()>(&["SET", &format!("terrace:v:{{numbers:k{key}}}"), "odd"])
+            .await;
+    }
+    hears(&here, true).await;
+}
+
+async fn tracked(raw: &Raw) -> u64 {
+    let info: String = raw.ask("INFO stats").await;
+    let line = |line: &str| {
+        line.strip_prefix("tracking_total_keys:")?
+            .trim()
+            .parse()
+            .ok()
+    };
+    info.lines().find_map(line).expect("it says so")
 }
 
 /// The connection was made while the table was larger, and stays.
@@ -150,13 +181,14 @@ async fn a_redis_that_does_not_say_how_many_keys_it_tracks_is_asked_again_instea
     assert!(stats.confirmed + stats.outdated > 0, "{stats:?}");
     here.close().await;
 
+    raw.ask::<()>("CONFIG SET tracking-table-max-keys 0").await;
     let told = over(store().tracking_table(40));
     hold_keys(&told, &elsewhere).await;
+    healthy(&told).await;
     hears(&told, false).await;
     changes_are_seen(&told, &elsewhere).await;
     told.close().await;
 
-    raw.ask::<()>("CONFIG SET tracking-table-max-keys 0").await;
     for size in [0, 1_000_000] {
         let told = over(store().tracking_table(size));
         hears(&told, true).await;
