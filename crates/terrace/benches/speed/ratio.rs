@@ -127,7 +127,7 @@ impl fmt::Display for Target {
 /// in each run: whoever comes after another one's memory pays for it, up to 10 ns a hit.
 pub(crate) fn in_turns<const N: usize>(
     rounds: usize,
-    mut measure: [&mut dyn FnMut() -> f64; N],
+    measure: [&mut dyn FnMut() -> f64; N],
 ) -> [Sample; N] {
     let mut samples: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(rounds));
     let mut random = StdRng::seed_from_u64(SEED);
