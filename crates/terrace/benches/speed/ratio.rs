@@ -129,16 +129,17 @@ pub(crate) fn in_turns<const N: usize>(
     rounds: usize,
     measure: [&mut dyn FnMut() -> f64; N],
 ) -> [Sample; N] {
-    let mut samples: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(rounds));
+    let mut sides = measure.map(|measure| (measure, Vec::with_capacity(rounds)));
     let mut random = StdRng::seed_from_u64(SEED);
     let mut order: [usize; N] = std::array::from_fn(|side| side);
     for _ in 0..rounds {
         order.shuffle(&mut random);
         for side in order {
-            samples[side].push(measure[side]());
+            let (measure, samples) = &mut sides[side];
+            samples.push(measure());
         }
     }
-    samples.map(Sample::median)
+    sides.map(|(_, samples)| Sample::median(samples))
 }
 
 pub(crate) fn print_table(figures: &[Figure]) {
