@@ -8,7 +8,7 @@ use std::{ops::RangeInclusive, path::Path, time::Duration};
 use futures_util::future::join_all;
 use terrace::BoxError;
 
-use super::{Size, version_read, warm};
+use super::{Size, version_read};
 use crate::{
     field::{Field, Plan, until},
     table::Table,
@@ -117,7 +117,17 @@ struct Removed<'a> {
 impl Removed<'_> {
     async fn round(&self, field: &Field, found: &mut Found) -> Result<(), BoxError> {
         let origin = &field.origin;
-        warm(field, self.witness..=self.witness).await?;
+        // A load that met the removal of the round before is stored nowhere, and a witness
+        // that is not held tells nothing.
+        for index in 0..=LAST {
+            let worker = field.worker(index)?;
+            until("the witness is held", GATHER, async || {
+                version_read(worker, self.witness, Reading::Load).await?;
+                let held = version_read(worker, self.witness, Reading::Peek).await?;
+                Ok(held.is_some())
+            })
+            .await?;
+        }
         origin.hold_loads(true);
         let overlapping = ask(field, LOADER..=LOADER, self.keys);
         let rest = async {
