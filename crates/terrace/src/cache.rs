@@ -368,7 +368,8 @@ impl<V: Send + Sync + 'static> Cache<V> {
     ///
     /// With a store it walks the keyspace twice, in steps of some 500 keys that
     /// other clients of it hardly notice; each step is under the store's deadline,
-    /// the whole has none. A tag does the same in one round trip.
+    /// the whole has none. Four walks of a cache go on at once, others wait for their
+    /// turn. A tag does the same in one round trip.
     ///
     /// Errors and cancel safety as [`remove`](Self::remove).
     ///

@@ -10,7 +10,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::{pattern::Pattern, tag::Mark};
+use crate::pattern::Pattern;
 
 /// More than this, and everything counts as unsettled: a clear settles it.
 const MAX_ITEMS: usize = 10_000;
@@ -68,15 +68,11 @@ impl Pending {
         }
     }
 
-    /// Whether an entry of this mark must not be believed.
-    pub(crate) fn has_mark(&self, mark: Mark<'_>) -> bool {
+    /// Whether an entry of this tag must not be believed.
+    pub(crate) fn has_tag(&self, tag: &Arc<str>) -> bool {
         self.len() > 0 && {
             let list = self.list.lock();
-            match mark {
-                Mark::Tag(tag) => list.exact.contains_key(&Item::Tag(Arc::from(tag))),
-                Mark::Clear => list.broad.contains_key(&Item::Everything),
-                Mark::Clock => false,
-            }
+            list.exact.contains_key(&Item::Tag(Arc::clone(tag)))
         }
     }
 

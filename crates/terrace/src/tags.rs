@@ -40,8 +40,8 @@ struct Place {
     known: Option<Known>,
     /// The number of the last change that was heard of, or made here.
     changed_at: u64,
-    /// The number of the last removal that was begun here. It counts even if it failed
-    /// and the epoch in the store is what it was: who asked for it was told so.
+    /// The number of the last removal here that may have failed. It counts even if the
+    /// epoch in the store is what it was: who asked for it was told so.
     removed_at: u64,
     /// How many removals of the group are under way here.
     closed: u32,
@@ -211,7 +211,6 @@ impl Tags {
         table.change(mark, changed_at);
         let place = table.place_mut(mark);
         place.closed += 1;
-        place.removed_at = changed_at;
         ClosedMark {
             tags: Arc::clone(self),
             mark: OwnMark::of(mark),

@@ -44,7 +44,7 @@ pub(crate) async fn attest<V: Send + Sync + 'static>(
     until: Moment,
 ) -> Attested {
     // Removed here, and the store has not said that it knows.
-    if epochs.marks().any(|(mark, _)| core.pending.has_mark(mark)) {
+    if epochs.tags.iter().any(|(tag, _)| core.pending.has_tag(tag)) {
         return Attested::Dead;
     }
     let (tags, clear) = match core.tags.check(epochs, core.grounds()) {

@@ -15,8 +15,7 @@ use crate::{
     },
 };
 
-/// Reads of what Redis holds and of what it does not, and no error to anybody.
-async fn reads_go_on(cache: &Cache<u64>) {
+async fn loads_are_quick(cache: &Cache<u64>) {
     let origin = Origin::at(8);
     for number in 0..30 {
         let start = Instant::now();
@@ -24,6 +23,11 @@ async fn reads_go_on(cache: &Cache<u64>) {
         assert_eq!(*read.await.unwrap(), 8);
         assert!(start.elapsed() <= WORST_ADDED, "{:?}", start.elapsed());
     }
+}
+
+/// Reads of what Redis holds and of what it does not, and no error to anybody.
+async fn reads_go_on(cache: &Cache<u64>) {
+    loads_are_quick(cache).await;
     let stored = cache.get("stored").await.unwrap().expect("reads go on");
     assert_eq!((*stored, stored.source()), (7, Source::Store));
     cache.remove("nothing").await.ok();
@@ -119,13 +123,7 @@ async fn a_replica_that_lost_its_primary_is_a_miss_within_the_deadline() {
     raw.ask::<()>("CONFIG SET replica-serve-stale-data no")
         .await;
     raw.ask::<()>("REPLICAOF 127.0.0.1 1").await;
-    let origin = Origin::at(8);
-    for number in 0..30 {
-        let start = Instant::now();
-        let read = cache.get_or_load(format!("n{number}"), || origin.load());
-        assert_eq!(*read.await.unwrap(), 8);
-        assert!(start.elapsed() <= WORST_ADDED, "{:?}", start.elapsed());
-    }
+    loads_are_quick(&cache).await;
     assert!(cache.set("k", 1).await.unwrap_err().is_store());
     raw.ask::<()>("REPLICAOF NO ONE").await;
     let took = eventually("it is used again", PATIENCE, || used(&cache)).await;
@@ -188,13 +186,8 @@ async fn a_redis_with_no_connection_to_spare_is_a_miss_and_used_when_it_has_one(
     let server = RedisServer::start();
     let stranger = Raw::on(&server).await;
     stranger.ask::<()>("CONFIG SET maxclients 1").await;
-    let (cache, origin) = (process_on(&server), Origin::at(8));
-    for number in 0..30 {
-        let start = Instant::now();
-        let read = cache.get_or_load(format!("n{number}"), || origin.load());
-        assert_eq!(*read.await.unwrap(), 8);
-        assert!(start.elapsed() <= WORST_ADDED, "{:?}", start.elapsed());
-    }
+    let cache = process_on(&server);
+    loads_are_quick(&cache).await;
     assert!(!used(&cache));
     assert!(cache.remove("n1").await.unwrap_err().is_store());
     drop(stranger);

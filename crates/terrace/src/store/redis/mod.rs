@@ -1,5 +1,6 @@
 //! Redis 6.2+ or Valkey, one node, over one multiplexed connection.
 
+mod line;
 mod link;
 mod vitals;
 mod census;
@@ -16,13 +17,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use redis::{Cmd, FromRedisValue, Pipeline, RedisError, Value, aio::MultiplexedConnection};
+use redis::Value;
 use tokio::time::timeout;
 
 use self::{
     census::{TABLE_SETTING, Table},
     keys::Keys,
-    link::{Link, Live},
+    line::Line,
+    link::Link,
     script::{Place, Scripts},
     vitals::{Canary, Patience, Vitals},
 };
@@ -139,64 +141,20 @@ impl RedisStore {
         }
     }
 
-    async fn send<T: FromRedisValue>(&self, attempt: &str, command: Cmd) -> Result<T, Error> {
-        let mut live = self.shared.link.live().await?;
-        self.send_over(&mut live, attempt, command).await
-    }
-
-    async fn send_over<T: FromRedisValue>(
-        &self,
-        live: &mut Live,
-        attempt: &str,
-        command: Cmd,
-    ) -> Result<T, Error> {
-        let reply = command.query_async(live.connection()).await;
-        self.settle(attempt, live, reply)
-    }
-
-    async fn send_all<T: FromRedisValue>(
-        &self,
-        attempt: &str,
-        commands: Pipeline,
-    ) -> Result<T, Error> {
-        let mut live = self.shared.link.live().await?;
-        self.send_all_over(&mut live, attempt, commands).await
-    }
-
-    async fn send_all_over<T: FromRedisValue>(
-        &self,
-        live: &mut Live,
-        attempt: &str,
-        commands: Pipeline,
-    ) -> Result<T, Error> {
-        let reply = commands.query_async(live.connection()).await;
-        self.settle(attempt, live, reply)
-    }
-
-    async fn run<T: FromRedisValue>(
-        &self,
-        attempt: &str,
-        invoke: impl AsyncFnOnce(&Scripts, &mut MultiplexedConnection) -> Result<T, RedisError>,
-    ) -> Result<T, Error> {
-        let mut live = self.shared.link.live().await?;
-        self.run_over(&mut live, attempt, invoke).await
-    }
-
-    async fn run_over<T: FromRedisValue>(
-        &self,
-        live: &mut Live,
-        attempt: &str,
-        invoke: impl AsyncFnOnce(&Scripts, &mut MultiplexedConnection) -> Result<T, RedisError>,
-    ) -> Result<T, Error> {
-        let reply = invoke(&self.shared.scripts, live.connection()).await;
-        self.settle(attempt, live, reply)
+    async fn line(&self) -> Result<Line<'_>, Error> {
+        Line::open(&self.shared.link).await
     }
 
     /// Another key's envelope either stands there, put there by somebody, or is the
     /// reply to another question: then nothing that the connection says is to be
     /// trusted. What stands there is found again. (Repaired meanwhile, it is not: that
     /// costs a connection.)
-    async fn refuse_stray(&self, live: &mut Live, slot: &Slot, bytes: &[u8]) -> Result<(), Error> {
+    async fn refuse_stray(
+        &self,
+        mut line: Line<'_>,
+        slot: &Slot,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
         const ATTEMPT: &str = "reading a value again";
         if !envelope::is_of_another(bytes, slot.full_key()) {
             return Ok(());
@@ -204,12 +162,12 @@ impl RedisStore {
         let Range { start, end } = Token::RANGE;
         let mut command = redis::cmd("GETRANGE");
         command.arg(self.keys.value(slot)).arg(start).arg(end - 1);
-        let token: Vec<u8> = self.send_over(live, ATTEMPT, command).await?;
+        let token: Vec<u8> = line.send(ATTEMPT, command).await?;
         if token == bytes[Token::RANGE] {
             return Ok(());
         }
         tracing::warn!(key = ?slot, "redis answered another question");
-        self.shared.link.replace(live);
+        line.replace();
         Err(Error::unavailable(ATTEMPT, "replies are out of step"))
     }
 
@@ -224,16 +182,6 @@ impl RedisStore {
                 "redis does not say how many keys it tracks: it is asked again instead"
             );
         });
-    }
-
-    fn settle<T>(
-        &self,
-        attempt: &str,
-        live: &Live,
-        reply: Result<T, RedisError>,
-    ) -> Result<T, Error> {
-        self.shared.link.report(live, &reply);
-        reply.map_err(|error| link::to_error(attempt, error))
     }
 }
 
@@ -254,13 +202,13 @@ impl Store for RedisStore {
             // commands need not be atomic: the life counts from the send.
             commands.cmd("GETRANGE").arg(&key).arg(0).arg(limit - 1);
             commands.cmd("PTTL").arg(&key);
-            let mut live = self.shared.link.live().await?;
-            let reply = self.send_all_over(&mut live, "reading a value", commands);
-            let (bytes, pttl): (Vec<u8>, i64) = match reply.await {
+            let mut line = self.line().await?;
+            let reply = line.send_all("reading a value", commands).await;
+            let (bytes, pttl): (Vec<u8>, i64) = match reply {
                 Err(error) if link::is_wrong_type(&error) => (vec![0], -1),
                 other => other?,
             };
-            self.refuse_stray(&mut live, slot, &bytes).await?;
+            self.refuse_stray(line, slot, &bytes).await?;
             // An absent key reads as an empty string, and no envelope is empty.
             Ok((!bytes.is_empty()).then(|| stored(bytes, pttl)))
         })
@@ -269,13 +217,13 @@ impl Store for RedisStore {
     fn lease<'a>(&'a self, slot: &'a Slot, request: LeaseRequest) -> StoreFuture<'a, Lease> {
         Box::pin(async move {
             let (value, lease) = (self.keys.value(slot), self.keys.lease(slot));
-            let mut live = self.shared.link.live().await?;
-            let asking = async |scripts: &Scripts, connection: &mut _| {
-                scripts.lease(connection, &value, &lease, request).await
-            };
-            let reply = self.run_over(&mut live, "asking for a lease", asking);
-            let (kind, bytes, pttl): (i64, Vec<u8>, i64) = reply.await?;
-            self.refuse_stray(&mut live, slot, &bytes).await?;
+            let mut line = self.line().await?;
+            let scripts = &self.shared.scripts;
+            let reply = scripts.lease(line.connection(), &value, &lease, request);
+            let reply = reply.await;
+            let (kind, bytes, pttl): (i64, Vec<u8>, i64) =
+                line.settle("asking for a lease", reply)?;
+            self.refuse_stray(line, slot, &bytes).await?;
             Ok(match kind {
                 0 => Lease::Value(stored(bytes, pttl)),
                 1 => Lease::Held(millis(pttl).unwrap_or(Duration::ZERO)),
@@ -292,11 +240,11 @@ impl Store for RedisStore {
     ) -> StoreFuture<'a, Option<Token>> {
         Box::pin(async move {
             let (value, lease) = (self.keys.value(slot), self.keys.lease(slot));
-            let previous: Vec<u8> = self
-                .run("taking a lease", async |scripts, connection| {
-                    scripts.force(connection, &value, &lease, token, hold).await
-                })
-                .await?;
+            let mut line = self.line().await?;
+            let scripts = &self.shared.scripts;
+            let reply = scripts.force(line.connection(), &value, &lease, token, hold);
+            let reply = reply.await;
+            let previous: Vec<u8> = line.settle("taking a lease", reply)?;
             Ok(previous.try_into().ok().map(Token::from_bytes))
         })
     }
@@ -304,11 +252,10 @@ impl Store for RedisStore {
     fn fill<'a>(&'a self, slot: &'a Slot, fill: Fill) -> StoreFuture<'a, FillOutcome> {
         Box::pin(async move {
             let (value, lease) = (self.keys.value(slot), self.keys.lease(slot));
-            let stored: i64 = self
-                .run("storing a value", async |scripts, connection| {
-                    scripts.fill(connection, &value, &lease, &fill).await
-                })
-                .await?;
+            let mut line = self.line().await?;
+            let scripts = &self.shared.scripts;
+            let reply = scripts.fill(line.connection(), &value, &lease, &fill).await;
+            let stored: i64 = line.settle("storing a value", reply)?;
             Ok(if stored == 1 {
                 FillOutcome::Stored
             } else {
@@ -320,11 +267,10 @@ impl Store for RedisStore {
     fn release<'a>(&'a self, slot: &'a Slot, token: Token) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let lease = self.keys.lease(slot);
-            let _number: i64 = self
-                .run("giving a lease back", async |scripts, connection| {
-                    scripts.release(connection, &lease, token).await
-                })
-                .await?;
+            let mut line = self.line().await?;
+            let scripts = &self.shared.scripts;
+            let reply = scripts.release(line.connection(), &lease, token).await;
+            let _number: i64 = line.settle("giving a lease back", reply)?;
             Ok(())
         })
     }
@@ -336,7 +282,7 @@ impl Store for RedisStore {
                 .arg(self.keys.value(slot))
                 .arg(self.keys.lease(slot));
             // Any other reply than a number is to another question: nothing is done then.
-            let _number: i64 = self.send("removing a key", command).await?;
+            let _number: i64 = self.line().await?.send("removing a key", command).await?;
             Ok(())
         })
     }
@@ -363,7 +309,8 @@ impl Store for RedisStore {
             for place in aging() {
                 commands.cmd("PTTL").arg(&place.key);
             }
-            let mut found: Vec<Value> = match self.send_all(ATTEMPT, commands).await {
+            let mut line = self.line().await?;
+            let mut found: Vec<Value> = match line.send_all(ATTEMPT, commands).await {
                 Err(error) if link::is_wrong_type(&error) => Vec::new(),
                 other => other?,
             };
@@ -379,7 +326,7 @@ impl Store for RedisStore {
                 return Ok(epochs);
             }
             // One is missing, or soon will be: all of them once more, for the order counts.
-            let found: Vec<Value> = self.send_all(ATTEMPT, script::epochs(&places)).await?;
+            let found: Vec<Value> = line.send_all(ATTEMPT, script::epochs(&places)).await?;
             let odd = || Error::unavailable(ATTEMPT, "an odd reply");
             epochs_of(&found, marks.len()).ok_or_else(odd)
         })
@@ -392,8 +339,11 @@ impl Store for RedisStore {
                 (place, *epoch)
             };
             let epochs: Vec<_> = epochs.iter().map(placed).collect();
-            let renewed = self.send_all::<Vec<i64>>("writing epochs", script::renew(&epochs));
-            renewed.await.map(|_| ())
+            let mut line = self.line().await?;
+            let _numbers: Vec<i64> = line
+                .send_all("writing epochs", script::renew(&epochs))
+                .await?;
+            Ok(())
         })
     }
 
@@ -406,14 +356,14 @@ impl Store for RedisStore {
                 .to_vec();
             keys.push(canary.clone().into_bytes());
             let check = async {
-                let mut live = link.live().await?;
+                let mut line = self.line().await?;
                 let asked = Stopwatch::start();
-                let vitals = vitals::check(&mut live, &keys, self.table).await;
+                let vitals = vitals::check(line.live(), &keys, self.table).await;
                 let patience = Patience::after(asked.elapsed(), limit);
-                Ok((self.settle("probing", &live, vitals)?, live, patience))
+                Ok((line.settle("probing", vitals)?, line, patience))
             };
             let checked = timeout(limit, check).await;
-            let (vitals, live, patience) =
+            let (vitals, mut line, patience) =
                 checked.unwrap_or_else(|_| Err(Error::store_timeout("probing", limit)))?;
             let place = (self.keys.namespace(), cache);
             match vitals {
@@ -429,11 +379,11 @@ impl Store for RedisStore {
                     self.complain();
                     return Ok(Heartbeat::new(Hearing::Deaf));
                 }
-                Vitals::Replica if live.age() < REPLICA_IS_KEPT_FOR => {
+                Vitals::Replica if line.live().age() < REPLICA_IS_KEPT_FOR => {
                     return Ok(Heartbeat::new(Hearing::Behind).writing(Writing::Refused));
                 }
                 Vitals::Replica | Vitals::Changed => {
-                    link.replace(&live);
+                    line.replace();
                     let cause = "it is not the primary it was";
                     return Err(Error::unavailable("probing", cause));
                 }

@@ -50,11 +50,6 @@ impl Sung {
     pub(super) fn is_deaf(&self) -> bool {
         self.in_vain.load(Relaxed) >= IN_VAIN_IN_A_ROW
     }
-
-    /// Once more in vain: whether that is seldom enough to wait and see.
-    pub(super) fn is_unclear(&self) -> bool {
-        self.in_vain.fetch_add(1, Relaxed) + 1 < IN_VAIN_IN_A_ROW
-    }
 }
 
 /// What a cache hears of its canary.

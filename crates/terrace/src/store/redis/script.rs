@@ -62,7 +62,7 @@ return 0";
 const EPOCH: &str = r"
 local epoch = redis.pcall('GET', KEYS[1])
 if type(epoch) == 'string' and #epoch == 16 then
-  if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then
+  if redis.call('PTTL', KEYS[1]) < ARGV[2] / 2 then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
   end
 else
@@ -128,8 +128,7 @@ fn in_order<'a>(script: &str, epochs: impl Iterator<Item = (&'a Place, Epoch)>) 
     let mut commands = redis::pipe();
     for (Place { key, life }, epoch) in epochs {
         let command = commands.cmd("EVAL").arg(script).arg(1).arg(key);
-        command.arg(epoch.as_bytes());
-        command.arg(millis(*life)).arg(millis(*life / 2));
+        command.arg(epoch.as_bytes()).arg(millis(*life));
     }
     commands
 }

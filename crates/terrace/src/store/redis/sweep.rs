@@ -62,16 +62,16 @@ impl Walk<'_> {
         };
         let (mut cursor, mut removed) = (0u64, 0u64);
         // One connection for the whole walk: a cursor means nothing to another server.
-        let mut live = self.in_time(self.store.shared.link.live()).await?;
+        let mut line = self.in_time(self.store.line()).await?;
         loop {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(&candidates);
             scan.arg("COUNT").arg(SCAN_COUNT);
-            let scan = self.in_time(self.store.send_over(&mut live, ATTEMPT, scan));
+            let scan = self.in_time(line.send(ATTEMPT, scan));
             let (next, mut found): (u64, Vec<Vec<u8>>) = scan.await?;
             found.retain(is_meant);
             if !found.is_empty() {
-                let removal = self.store.send_over(&mut live, ATTEMPT, remove(&found));
+                let removal = line.send(ATTEMPT, remove(&found));
                 let gone: u64 = self.in_time(removal).await?;
                 removed += gone.min(u64::try_from(found.len()).unwrap_or(u64::MAX));
             }

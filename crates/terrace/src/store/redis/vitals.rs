@@ -285,17 +285,20 @@ impl Canary {
         } else {
             sung.times.store(before, Relaxed);
         }
-        let is_unclear = match song {
+        match song {
             Song::Refused => return word.writing(Writing::Refused),
             Song::NotYet | Song::Mute if before == 0 => return word,
-            Song::NotYet => !sung.is_deaf(),
-            // It could sing once: it is given a moment to find its voice again.
-            Song::Mute if !sung.is_unclear() => return word,
-            Song::Mute => true,
-            Song::Sung | Song::Perhaps => sung.is_unclear(),
-        };
-        if is_unclear {
+            Song::NotYet => {}
+            Song::Sung | Song::Perhaps | Song::Mute => {
+                sung.in_vain.fetch_add(1, Relaxed);
+            }
+        }
+        if !sung.is_deaf() {
             return Heartbeat::new(Hearing::Unclear);
+        }
+        // It could sing once, and was given a moment to find its voice again.
+        if song == Song::Mute {
+            return word;
         }
         sung.times.store(*heard.borrow(), Relaxed);
         Heartbeat::new(Hearing::Deaf)
