@@ -53,18 +53,25 @@ pub(crate) fn look<V: Send + Sync + 'static>(
     }
     let service = core.service(&record, now, coherence);
     match service {
-        Service::AsProven | Service::AsLoaded => {}
-        Service::AsUnproven => core.counters.unproven_hits.add_one(),
+        Service::AsProven | Service::AsLoaded | Service::AsUnproven => {}
         Service::AfterAsking => return Look::Doubtful(record),
         Service::Never => return Look::Nothing,
     }
     let entry = Entry::new(record, Source::Local, now).vouched(service == Service::AsProven);
+    let is_unproven = service == Service::AsUnproven;
     if freshness == Freshness::Fresh {
-        core.counters.hits.add_one();
+        if is_unproven {
+            core.counters.fresh_unproven_hits.add_one();
+        } else {
+            core.counters.hits.add_one();
+        }
         tracing::debug!(target: "terrace::walk", cache = %core.name, key, "L1 hit");
         return Look::Fresh(entry);
     }
     count(&core.counters.stale_hits);
+    if is_unproven {
+        core.counters.unproven_hits.add_one();
+    }
     tracing::debug!(target: "terrace::walk", cache = %core.name, key, stale = true, "L1 hit");
     Look::Stale(entry)
 }

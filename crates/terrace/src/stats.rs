@@ -103,6 +103,8 @@ pub struct StoreState {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) hits: Striped,
+    /// Fresh and unproven: counted once, and read as both.
+    pub(crate) fresh_unproven_hits: Striped,
     pub(crate) stale_hits: AtomicU64,
     pub(crate) misses: AtomicU64,
     pub(crate) store_hits: AtomicU64,
@@ -137,8 +139,9 @@ pub(crate) struct Counters {
 impl Counters {
     /// The counters; what a cache holds is filled in by its owner.
     pub(crate) fn snapshot(&self) -> Stats {
+        let fresh_unproven = self.fresh_unproven_hits.sum();
         Stats {
-            hits: self.hits.sum(),
+            hits: self.hits.sum() + fresh_unproven,
             stale_hits: self.stale_hits.load(Relaxed),
             misses: self.misses.load(Relaxed),
             store_hits: self.store_hits.load(Relaxed),
@@ -166,7 +169,7 @@ impl Counters {
             gaps: self.gaps.load(Relaxed),
             confirmed: self.confirmed.load(Relaxed),
             outdated: self.outdated.load(Relaxed),
-            unproven_hits: self.unproven_hits.sum(),
+            unproven_hits: self.unproven_hits.sum() + fresh_unproven,
             overtaken: self.overtaken.load(Relaxed),
             ..Stats::default()
         }
