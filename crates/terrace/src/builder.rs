@@ -129,6 +129,29 @@ impl<V: Send + Sync + 'static> Builder<V> {
         self
     }
 
+    /// Keeps nothing in L1: each read asks the store, which this cache needs. For state
+    /// that processes share and none may hold an older copy of.
+    ///
+    /// [`peek`](Cache::peek) finds nothing. [`get`](Cache::get) reports a store that
+    /// fails, which for other caches is a miss: "there is none" would be an answer about
+    /// what others share. Everything else is as ever: one load in the cluster, fenced
+    /// writes, tags; while the store is away each process loads for itself.
+    ///
+    /// ```
+    /// # use terrace::{Cache, Error, RedisStore};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
+    /// let nobody = RedisStore::connect("redis://127.0.0.1:1")?;
+    /// let state: Cache<u32> = Cache::builder("state").no_local().store(nobody).build()?;
+    /// assert!(state.get("leader").await.unwrap_err().is_store());
+    /// assert!(Cache::<u32>::builder("state").no_local().build().unwrap_err().is_config());
+    /// # Ok(()) }
+    /// ```
+    pub fn no_local(mut self) -> Self {
+        self.bound = Bound::Nothing;
+        self.weigher = None;
+        self
+    }
+
     /// The longest stay in L1, whatever life an entry has left. Default: none.
     pub fn local_ttl(mut self, longest: Duration) -> Self {
         self.local_ttl = Some(longest);
@@ -199,7 +222,7 @@ impl<V: Send + Sync + 'static> Builder<V> {
     /// # Errors
     ///
     /// [`is_config`](Error::is_config): a setting out of range, a name that is
-    /// not 1 to 32 of `a-z 0-9 _ -`, no Tokio runtime around a cache with a store, or
+    /// not 1 to 32 of `a-z 0-9 _ -`, neither L1 nor a store, no Tokio runtime around a cache with a store, or
     /// a store that serves a cache of this name already (two in one process would
     /// not hear of each other's writes: clone the handle instead).
     ///
@@ -268,11 +291,14 @@ impl<V: Send + Sync + 'static> Builder<V> {
     fn check(&self) -> Result<(), Error> {
         check_name("cache name", &self.name)?;
         self.defaults.check()?;
-        let capacity = self.bound.limit();
-        if !(1..=MAX_CAPACITY).contains(&capacity) {
+        let (capacity, has_local) = (self.bound.limit(), self.bound != Bound::Nothing);
+        if has_local && !(1..=MAX_CAPACITY).contains(&capacity) {
             return Err(Error::config(format!(
                 "capacity of {capacity}: 1 to {MAX_CAPACITY}"
             )));
+        }
+        if !has_local && self.store.is_none() {
+            return Err(Error::config("no_local: the cache needs a store"));
         }
         if let Some(longest) = self.local_ttl {
             check_span("local_ttl", longest, Duration::from_millis(1))?;

@@ -100,7 +100,8 @@ impl<V: Send + Sync + 'static> Cache<V> {
     /// # Errors
     ///
     /// [`is_invalid_key`](Error::is_invalid_key) and
-    /// [`is_closed`](Error::is_closed). A store that fails is a miss.
+    /// [`is_closed`](Error::is_closed). A store that fails is a miss; where there is
+    /// [no L1](crate::Builder::no_local), [`is_store`](Error::is_store).
     ///
     /// ```
     /// # use terrace::Cache;
@@ -118,7 +119,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
         };
         let name = self.core.admit(key.as_ref())?;
         drop(key);
-        Ok(read::find(&self.core, &name, doubtful).await)
+        read::find(&self.core, &name, doubtful).await
     }
 
     /// Cache or compute: what the tiers hold, else what `load` brings.

@@ -16,6 +16,7 @@ use crate::{
     flight::{Boarding, Passenger},
     gate::Ticket,
     lead::{self, Job, Purpose},
+    local::Bound,
     options::Coherence,
     remote::Found,
     stats::count,
@@ -76,18 +77,28 @@ pub(crate) fn look<V: Send + Sync + 'static>(
     Look::Stale(entry)
 }
 
-/// A read that never loads, after L1 had nothing that it could serve.
+/// A read that never loads, after L1 had nothing that it could serve. A store that does
+/// not answer is a miss, unless there is no L1: then it is all that there is to read.
 pub(crate) async fn find<V: Send + Sync + 'static>(
     core: &Core<V>,
     key: &Arc<str>,
     doubtful: Option<Arc<Record<V>>>,
-) -> Option<Entry<V>> {
+) -> Result<Option<Entry<V>>, Error> {
     miss(core, key);
-    let remote = core.remote.as_ref()?;
+    let Some(remote) = &core.remote else {
+        return Ok(None);
+    };
+    let silence = || match core.bound {
+        Bound::Nothing => {
+            let cause = "there is no L1, and nobody else to ask";
+            Err(Error::unavailable("reading a value", cause))
+        }
+        Bound::Entries(_) | Bound::Weight(_) => Ok(None),
+    };
     // The ticket first: a write that fails after this look at the list kills it.
     let outset = core.set_out(key);
     if core.pending.has(key) {
-        return None;
+        return silence();
     }
     let until = remote.patience();
     if let Some(record) = doubtful {
@@ -95,27 +106,30 @@ pub(crate) async fn find<V: Send + Sync + 'static>(
         let available = core.defaults.wanted_coherence() == Coherence::Available;
         let entry = || Entry::new(Arc::clone(&record), Source::Local, core.clock.now());
         match confirmed {
-            Confirmed::Yes => return Some(entry().vouched(true)),
+            Confirmed::Yes => return Ok(Some(entry().vouched(true))),
             Confirmed::Silence if available => {
                 core.counters.unproven_hits.add_one();
-                return Some(entry());
+                return Ok(Some(entry()));
             }
-            Confirmed::Silence => return None,
+            Confirmed::Silence => return Ok(None),
             Confirmed::No => {}
         }
     }
-    let Found::Value(received) = remote.get(key, until).await else {
-        return None;
+    let received = match remote.get(key, until).await {
+        Found::Value(received) => received,
+        Found::Failed => return silence(),
+        Found::Nothing(_) | Found::NotOurs => return Ok(None),
     };
-    let adopted = vouch::adopt(core, remote, key, outset, received, until).await;
-    let Adopted::Record(record, is_proven) = adopted else {
-        return None;
+    let (record, is_proven) = match vouch::adopt(core, remote, key, outset, received, until).await {
+        Adopted::Record(record, is_proven) => (record, is_proven),
+        Adopted::Silence => return silence(),
+        Adopted::Dead => return Ok(None),
     };
     let now = core.clock.now();
     let vouched = is_proven || core.defaults.wanted_coherence() == Coherence::Available;
     let usable =
         vouched && [Freshness::Fresh, Freshness::Revalidate].contains(&record.freshness(now));
-    usable.then(|| Entry::new(record, Source::Store, now).vouched(is_proven))
+    Ok(usable.then(|| Entry::new(record, Source::Store, now).vouched(is_proven)))
 }
 
 /// Cache or compute, after L1 had nothing that it could serve.

@@ -37,30 +37,35 @@ impl Policy {
 pub(crate) enum Bound {
     Entries(u64),
     Weight(u64),
+    /// There is no L1.
+    Nothing,
 }
 
 impl Bound {
     pub(crate) fn limit(self) -> u64 {
         match self {
             Self::Entries(limit) | Self::Weight(limit) => limit,
+            Self::Nothing => 0,
         }
     }
 }
 
 /// An enum and not a trait object: the difference on a hit is not measurable,
-/// and there are exactly two.
+/// and there are exactly two, and the one that keeps nothing.
 pub(crate) enum Local<V> {
     Moka(moka::Moka<V>),
     Quick(quick::Quick<V>),
+    Nothing,
 }
 
 impl<V: Send + Sync + 'static> Local<V> {
     pub(crate) fn new(policy: Policy, bound: Bound, longest_stay: Option<Duration>) -> Self {
-        match policy {
-            Policy::TinyLfu | Policy::Lru => {
+        match (bound, policy) {
+            (Bound::Nothing, _) => Self::Nothing,
+            (_, Policy::TinyLfu | Policy::Lru) => {
                 Self::Moka(moka::Moka::new(policy, bound, longest_stay))
             }
-            Policy::S3Fifo => Self::Quick(quick::Quick::new(bound)),
+            (_, Policy::S3Fifo) => Self::Quick(quick::Quick::new(bound)),
         }
     }
 
@@ -69,6 +74,7 @@ impl<V: Send + Sync + 'static> Local<V> {
         match self {
             Self::Moka(engine) => engine.get(key),
             Self::Quick(engine) => engine.get(key),
+            Self::Nothing => None,
         }
     }
 
@@ -76,6 +82,7 @@ impl<V: Send + Sync + 'static> Local<V> {
         match self {
             Self::Moka(engine) => engine.insert(key, record),
             Self::Quick(engine) => engine.insert(key, record),
+            Self::Nothing => {}
         }
     }
 
@@ -83,6 +90,7 @@ impl<V: Send + Sync + 'static> Local<V> {
         match self {
             Self::Moka(engine) => engine.remove(key),
             Self::Quick(engine) => engine.remove(key),
+            Self::Nothing => None,
         }
     }
 
@@ -91,6 +99,7 @@ impl<V: Send + Sync + 'static> Local<V> {
         match self {
             Self::Moka(engine) => engine.remove_matching(matches),
             Self::Quick(engine) => engine.remove_matching(matches),
+            Self::Nothing => 0,
         }
     }
 
@@ -98,6 +107,7 @@ impl<V: Send + Sync + 'static> Local<V> {
         match self {
             Self::Moka(engine) => engine.clear(),
             Self::Quick(engine) => engine.clear(),
+            Self::Nothing => {}
         }
     }
 
@@ -105,6 +115,7 @@ impl<V: Send + Sync + 'static> Local<V> {
         match self {
             Self::Moka(engine) => engine.len(),
             Self::Quick(engine) => engine.len(),
+            Self::Nothing => 0,
         }
     }
 }
@@ -114,6 +125,7 @@ impl<V> fmt::Debug for Local<V> {
         f.write_str(match self {
             Self::Moka(_) => "Local::Moka",
             Self::Quick(_) => "Local::Quick",
+            Self::Nothing => "Local::Nothing",
         })
     }
 }

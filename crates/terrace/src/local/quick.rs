@@ -37,7 +37,7 @@ impl<V: Send + Sync + 'static> Quick<V> {
     pub(super) fn new(bound: Bound) -> Self {
         let mut options = OptionsBuilder::new();
         let items = match bound {
-            Bound::Entries(limit) => limit,
+            Bound::Entries(_) | Bound::Nothing => bound.limit(),
             Bound::Weight(limit) => {
                 options.shards(WEIGHED_SHARDS);
                 limit / ASSUMED_WEIGHT + 1

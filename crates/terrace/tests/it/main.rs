@@ -30,6 +30,7 @@ mod leases;
 mod lives;
 mod model;
 mod news;
+mod no_local;
 mod outages;
 mod pages;
 mod pending;
