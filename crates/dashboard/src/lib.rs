@@ -14,6 +14,8 @@ pub mod live;
 
 pub mod market;
 
+pub mod indicator;
+
 pub mod cache;
 
 pub mod clock;
