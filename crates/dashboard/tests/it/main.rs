@@ -17,6 +17,7 @@ mod stand;
 
 mod caches;
 mod golden;
+mod indicators;
 mod market;
 mod rounds;
 mod settings;
