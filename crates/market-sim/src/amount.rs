@@ -38,6 +38,25 @@ impl Amount {
         Self(steps as i128 * step.0)
     }
 
+    /// So many hundredths of it.
+    pub(crate) fn scaled(self, percent: u32) -> Self {
+        Self(self.0 * i128::from(percent) / 100)
+    }
+
+    /// With this many places, at most eight; the rest is cut off.
+    pub(crate) fn places(self, places: usize) -> String {
+        let text = self.to_string();
+        text[..text.len() - PLACES + places.min(PLACES)].to_owned()
+    }
+
+    /// Without zeros that say nothing, but with two places at least.
+    pub(crate) fn short(self) -> String {
+        let text = self.to_string();
+        let least = text.len() - PLACES + 2;
+        let trimmed = text.trim_end_matches('0').len();
+        text[..trimmed.max(least)].to_owned()
+    }
+
     /// The number in `text`, if it is an unsigned decimal of at most eight places.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

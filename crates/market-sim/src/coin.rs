@@ -30,6 +30,8 @@ pub(crate) struct Traits {
     pub(crate) turnover: f64,
     /// Coins in circulation.
     pub(crate) supply: f64,
+    /// Coins there can ever be, where that is fixed.
+    pub(crate) max_supply: Option<f64>,
 }
 
 impl Coin {
@@ -78,6 +80,7 @@ static TRAITS: [Traits; 7] = [
         beta: 1.0,
         turnover: 1.9e9,
         supply: 19_950_000.0,
+        max_supply: Some(21_000_000.0),
     },
     Traits {
         asset: "eth",
@@ -87,6 +90,7 @@ static TRAITS: [Traits; 7] = [
         beta: 1.3,
         turnover: 1.4e9,
         supply: 120_700_000.0,
+        max_supply: None,
     },
     Traits {
         asset: "sol",
@@ -96,6 +100,7 @@ static TRAITS: [Traits; 7] = [
         beta: 1.6,
         turnover: 5.2e8,
         supply: 555_000_000.0,
+        max_supply: None,
     },
     Traits {
         asset: "xrp",
@@ -105,6 +110,7 @@ static TRAITS: [Traits; 7] = [
         beta: 1.4,
         turnover: 4.1e8,
         supply: 60_300_000_000.0,
+        max_supply: Some(100_000_000_000.0),
     },
     Traits {
         asset: "ada",
@@ -114,6 +120,7 @@ static TRAITS: [Traits; 7] = [
         beta: 1.5,
         turnover: 9.0e7,
         supply: 36_500_000_000.0,
+        max_supply: Some(45_000_000_000.0),
     },
     Traits {
         asset: "link",
@@ -123,6 +130,7 @@ static TRAITS: [Traits; 7] = [
         beta: 1.5,
         turnover: 8.0e7,
         supply: 697_000_000.0,
+        max_supply: Some(1_000_000_000.0),
     },
     Traits {
         asset: "bnb",
@@ -132,5 +140,6 @@ static TRAITS: [Traits; 7] = [
         beta: 1.1,
         turnover: 2.2e8,
         supply: 137_700_000.0,
+        max_supply: Some(200_000_000.0),
     },
 ];

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use jiff::Timestamp;
-use market_sim::{MarketSource, SimError, SimOptions, SimTime, Simulator};
+use market_sim::{MarketSource, SimError, SimOptions, SimTime, Simulator, keys};
 
 /// Exit code of a program that was called wrongly.
 const USAGE: u8 = 2;
@@ -98,6 +98,15 @@ fn announce(simulator: &Simulator) -> io::Result<()> {
     writeln!(out, "BINANCE_BASE_URL={}", simulator.binance_url())?;
     writeln!(out, "COINGECKO_BASE_URL={}", simulator.coingecko_url())?;
     writeln!(out, "FNG_BASE_URL={}", simulator.fng_url())?;
+    writeln!(out, "BINANCE_WS_URL={}", simulator.binance_ws_url())?;
+    writeln!(out, "TAAPI_BASE_URL={}", simulator.taapi_url())?;
+    writeln!(out, "CMC_BASE_URL={}", simulator.cmc_url())?;
+    writeln!(out, "COINBASE_BASE_URL={}", simulator.coinbase_url())?;
+    writeln!(out, "KRAKEN_BASE_URL={}", simulator.kraken_url())?;
+    writeln!(out, "FINNHUB_BASE_URL={}", simulator.finnhub_url())?;
+    writeln!(out, "TAAPI_SECRET={}", keys::TAAPI_SECRET)?;
+    writeln!(out, "CMC_API_KEY={}", keys::CMC_API_KEY)?;
+    writeln!(out, "FINNHUB_API_KEY={}", keys::FINNHUB_API_KEY)?;
     writeln!(out, "# control: {}", simulator.control_url())?;
     out.flush()
 }

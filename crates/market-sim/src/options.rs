@@ -78,9 +78,14 @@ impl MarketSource {
 /// What the simulator takes for the present.
 ///
 /// In JSON: `"real_time"`, `{"frozen_at": "2021-05-01T12:00:00Z"}`,
-/// `{"running_from": "2021-05-01T12:00:00Z"}`.
+/// `{"running_from": "2021-05-01T12:00:00Z"}`, `{"stepped_from": "2021-05-01T12:00:00Z"}`,
+/// `{"fast_from": {"moment": "2021-05-01T12:00:00Z", "speed": 60}}`.
+///
+/// Limits, bans, pings and the life of a connection have a time of their own that cannot be set. It
+/// goes on at normal speed, but for the last two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum SimTime {
     /// The machine's own time.
     RealTime,
@@ -88,4 +93,14 @@ pub enum SimTime {
     FrozenAt(Timestamp),
     /// Runs at normal speed, from this moment on when it is set.
     RunningFrom(Timestamp),
+    /// One moment, until it is stepped or set again. Nothing else moves by itself either: limits
+    /// and latencies wait for steps too, so what happens depends on the calls alone.
+    SteppedFrom(Timestamp),
+    /// Runs faster, from this moment on when it is set; limits are over sooner, latencies are not.
+    FastFrom {
+        /// The moment.
+        moment: Timestamp,
+        /// How many times normal speed.
+        speed: u32,
+    },
 }

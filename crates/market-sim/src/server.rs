@@ -9,7 +9,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::wire::Wire;
+use crate::wire::{Line, Wire};
 
 /// Long enough not to spin while no connection can be accepted, too short for a client to notice.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -38,10 +38,15 @@ pub(crate) async fn run(listener: TcpListener, routes: Router) {
 async fn converse(stream: TcpStream, routes: Router) {
     // Answers are written at once; waiting to fill a segment would only add latency to tests.
     let _ = stream.set_nodelay(true);
-    let wire = Wire::new(stream);
-    let routes = routes.layer(Extension(wire.breakage()));
+    let line = Line::default();
+    let wire = Wire::new(stream, line.breakage.clone());
+    let routes = routes.layer(Extension(line.clone()));
     // An error here is a client that left or a fault on order: nobody is left to be told.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(wire), TowerToHyperService::new(routes))
+        .with_upgrades()
         .await;
+    if let Some(afterlife) = line.afterlife() {
+        afterlife.await;
+    }
 }

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Router;
+use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::error::SimError;
-use crate::fault::{Fault, Source};
+use crate::fault::Fault;
 use crate::market::{Market, Replay};
 use crate::options::{MarketSource, SimOptions, SimTime};
+use crate::source::Source;
 use crate::world::World;
 use crate::{api, server};
 
@@ -18,7 +22,8 @@ use crate::{api, server};
 #[derive(Debug)]
 pub struct Simulator {
     world: Arc<World>,
-    server: JoinHandle<()>,
+    /// `None` for one that listens nowhere.
+    server: Option<JoinHandle<()>>,
 }
 
 impl Simulator {
@@ -39,41 +44,117 @@ impl Simulator {
     /// # }
     /// ```
     pub async fn start(options: SimOptions) -> Result<Self, SimError> {
-        let replay = match &options.market {
-            MarketSource::Seeded => None,
-            MarketSource::Candles(path) => Some(Replay::read(path)?),
-        };
+        let market = market(options.seed, options.market)?;
         let refused = |source| SimError::Listen {
             address: options.address,
             source,
         };
         let listener = TcpListener::bind(options.address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-
-        let market = Market::new(options.seed, replay);
         let world = Arc::new(World::new(market, options.time, address));
         let server = tokio::spawn(server::run(listener, api::routes(Arc::clone(&world))));
-        Ok(Self { world, server })
+        Ok(Self {
+            world,
+            server: Some(server),
+        })
     }
 
-    /// The address it listens on.
+    /// A simulator that listens nowhere: [`router`](Self::router) is the way to it. Needs no runtime.
+    ///
+    /// Errors: the candles cannot be read.
+    ///
+    /// ```
+    /// use market_sim::{SimOptions, Simulator};
+    ///
+    /// let simulator = Simulator::offline(SimOptions::default())?;
+    /// assert_eq!(simulator.address().port(), 0);
+    /// # Ok::<(), market_sim::SimError>(())
+    /// ```
+    pub fn offline(options: SimOptions) -> Result<Self, SimError> {
+        let market = market(options.seed, options.market)?;
+        let world = Arc::new(World::new(market, options.time, options.address));
+        Ok(Self {
+            world,
+            server: None,
+        })
+    }
+
+    /// Everything that is served, as a service to be called in this process.
+    ///
+    /// A request's path is what a client would ask the listener for, such as
+    /// `/binance/api/v3/time`. Faults, counters and limits are as over a socket, but for two things:
+    /// streams are refused with 426, and a reset is an error of the body. Under
+    /// [`SimTime::SteppedFrom`] a late answer comes when [`step`](Self::step) was called often enough.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use market_sim::{SimOptions, SimTime, Simulator};
+    /// use tower_service::Service;
+    ///
+    /// let simulator = Simulator::offline(SimOptions {
+    ///     time: SimTime::SteppedFrom("2025-03-14T00:00:00Z".parse()?),
+    ///     ..SimOptions::default()
+    /// })?;
+    /// let request = hyper::Request::get("/fng/fng/").body(axum::body::Body::empty())?;
+    /// assert_eq!(simulator.router().call(request).await?.status(), 200);
+    /// simulator.step(Duration::from_secs(86_400));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn router(&self) -> Router {
+        api::routes(Arc::clone(&self.world))
+    }
+
+    /// The address it listens on, or would.
     pub fn address(&self) -> SocketAddr {
         self.world.address()
     }
 
     /// What belongs into `BINANCE_BASE_URL`.
     pub fn binance_url(&self) -> String {
-        self.world.url(Source::Binance.name())
+        self.world.source_url(Source::Binance)
     }
 
     /// What belongs into `COINGECKO_BASE_URL`.
     pub fn coingecko_url(&self) -> String {
-        self.world.url(Source::CoinGecko.name())
+        self.world.source_url(Source::CoinGecko)
     }
 
     /// What belongs into `FNG_BASE_URL`.
     pub fn fng_url(&self) -> String {
-        self.world.url(Source::Fng.name())
+        self.world.source_url(Source::Fng)
+    }
+
+    /// What belongs into `BINANCE_WS_URL`, beginning with `ws://`.
+    pub fn binance_ws_url(&self) -> String {
+        self.world.source_url(Source::BinanceWs)
+    }
+
+    /// What belongs into `TAAPI_BASE_URL`.
+    pub fn taapi_url(&self) -> String {
+        self.world.source_url(Source::Taapi)
+    }
+
+    /// What belongs into `CMC_BASE_URL`.
+    pub fn cmc_url(&self) -> String {
+        self.world.source_url(Source::Cmc)
+    }
+
+    /// What belongs into `COINBASE_BASE_URL`.
+    pub fn coinbase_url(&self) -> String {
+        self.world.source_url(Source::Coinbase)
+    }
+
+    /// What belongs into `KRAKEN_BASE_URL`.
+    pub fn kraken_url(&self) -> String {
+        self.world.source_url(Source::Kraken)
+    }
+
+    /// What belongs into `FINNHUB_BASE_URL`.
+    pub fn finnhub_url(&self) -> String {
+        self.world.source_url(Source::Finnhub)
     }
 
     /// The address of the control routes; a GET of it describes them.
@@ -84,6 +165,26 @@ impl Simulator {
     /// Calls so far per endpoint, such as `binance /api/v3/klines`; failed ones count too.
     pub fn calls(&self) -> BTreeMap<String, u64> {
         self.world.calls()
+    }
+
+    /// Calls so far of a source, over all its endpoints; failed ones count too.
+    pub fn calls_of(&self, source: Source) -> u64 {
+        self.world.calls_of(source)
+    }
+
+    /// Streams that are open now.
+    pub fn open_streams(&self) -> usize {
+        self.world.open_streams()
+    }
+
+    /// Ends every open stream without a word.
+    pub fn drop_streams(&self) {
+        self.world.drop_streams();
+    }
+
+    /// Has every open stream announce its end (`serverShutdown`); it stays open all the same.
+    pub fn announce_shutdown(&self) {
+        self.world.announce_shutdown();
     }
 
     /// Puts a fault at the end of the source's queue.
@@ -111,7 +212,7 @@ impl Simulator {
         }
     }
 
-    /// Forgets faults, calls and used weight; the clock stays.
+    /// Forgets faults, calls, used weight and attempts to open streams; the clock stays.
     pub fn reset(&self) {
         self.world.reset();
     }
@@ -132,16 +233,47 @@ impl Simulator {
         self.world.set_time(time);
     }
 
+    /// Lets this much time pass at once: for the present, and for limits, bans and streams.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), market_sim::SimError> {
+    /// use std::time::Duration;
+    /// use market_sim::{SimOptions, Simulator};
+    ///
+    /// let simulator = Simulator::start(SimOptions::default()).await?;
+    /// simulator.step(Duration::from_secs(3_600));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn step(&self, time: Duration) {
+        // What no signed duration can hold is beyond the last moment there is, too.
+        let step = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+        self.world.step_time(step);
+    }
+
     /// Ends the server; when this returns the port is free and every connection is closed.
     pub async fn stop(mut self) {
-        self.server.abort();
-        // The error says that the task was aborted, as ordered.
-        let _ = (&mut self.server).await;
+        if let Some(server) = self.server.take() {
+            server.abort();
+            // The error says that the task was aborted, as ordered.
+            let _ = server.await;
+        }
     }
 }
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        self.server.abort();
+        if let Some(server) = &self.server {
+            server.abort();
+        }
     }
+}
+
+fn market(seed: u64, source: MarketSource) -> Result<Market, SimError> {
+    let replay = match source {
+        MarketSource::Seeded => None,
+        MarketSource::Candles(path) => Some(Replay::read(&path)?),
+    };
+    Ok(Market::new(seed, replay))
 }

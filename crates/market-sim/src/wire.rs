@@ -1,9 +1,9 @@
-//! A connection that can be reset from within the answer to a request.
+//! A connection that can be reset, or taken over, from within the answer to a request.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,6 +23,44 @@ impl Breakage {
     }
 }
 
+/// What goes on over a connection once it speaks HTTP no more.
+pub(crate) type Afterlife = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What the answer to a request can do to its connection; in the extensions of every request that
+/// came over one.
+#[derive(Clone, Default)]
+pub(crate) struct Line {
+    pub(crate) breakage: Breakage,
+    afterlife: Arc<Mutex<Option<Afterlife>>>,
+}
+
+impl Line {
+    /// Has this go on over the connection after the answer, by the task that serves it: what another
+    /// task did would not end with the simulator.
+    pub(crate) fn hand_over(&self, afterlife: Afterlife) {
+        *self.slot() = Some(afterlife);
+    }
+
+    pub(crate) fn afterlife(&self) -> Option<Afterlife> {
+        self.slot().take()
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Afterlife>> {
+        // Nothing is done under the lock that could leave half a value.
+        self.afterlife
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Line")
+            .field("breakage", &self.breakage)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A connection with its [`Breakage`].
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -31,15 +69,8 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            breakage: Breakage::default(),
-        }
-    }
-
-    pub(crate) fn breakage(&self) -> Breakage {
-        self.breakage.clone()
+    pub(crate) fn new(stream: TcpStream, breakage: Breakage) -> Self {
+        Self { stream, breakage }
     }
 
     fn check(&self) -> io::Result<()> {

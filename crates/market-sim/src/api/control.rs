@@ -13,8 +13,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::fault::{Fault, Source};
+use crate::fault::Fault;
 use crate::options::SimTime;
+use crate::source::Source;
 use crate::world::World;
 
 /// Fields that may be null, which is the same as not there.
@@ -35,7 +36,24 @@ enum Turn {
     RealTime,
     FrozenAt(Timestamp),
     RunningFrom(Timestamp),
+    SteppedFrom(Timestamp),
+    FastFrom {
+        moment: Timestamp,
+        speed: u32,
+    },
+    /// From the present on.
+    Speed(u32),
     StepMs(i64),
+}
+
+/// What is to become of all open streams.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StreamOrder {
+    /// They end without a word.
+    Drop,
+    /// They announce their end.
+    Shutdown,
 }
 
 /// What is wrong with a control request: 400 with a sentence.
@@ -48,41 +66,18 @@ impl IntoResponse for Complaint {
     }
 }
 
-pub(super) async fn description(State(world): State<Arc<World>>) -> Json<Value> {
-    let prefixes = Source::ALL.map(|source| (source.name(), world.url(source.name())));
-    let endpoints = Source::ALL.map(|source| (source.name(), source.endpoints()));
-    Json(json!({
-        "seed": world.market.seed(),
-        "now": world.now(),
-        "base_urls": BTreeMap::from(prefixes),
-        "endpoints": BTreeMap::from(endpoints),
-        "routes": {
-            "GET /control/calls": "calls so far per endpoint, failed ones included",
-            "GET /control/faults": "the faults on order",
-            "POST /control/faults": {"examples": [
-                {"source": "binance", "kind": "latency", "ms": 300},
-                {"source": "coingecko", "kind": "status", "status": 429, "retry_after": 5},
-                {"source": "binance", "kind": "poison", "value": "nan", "endpoint": "/api/v3/klines"},
-                {"source": "fng", "kind": "hang", "times": 3},
-            ], "kinds": [
-                "latency", "status", "html", "garbage", "poison", "truncated", "hang", "reset",
-                "empty", "oversized",
-            ], "poisons": ["negative", "zero", "nan", "text", "huge", "null", "wrong_type"]},
-            "DELETE /control/faults": "forgets the faults on order and nothing else",
-            "POST /control/reset": "forgets faults, calls and used weight",
-            "GET /control/clock": "the present, and how it runs",
-            "POST /control/clock": {"examples": [
-                "real_time",
-                {"frozen_at": "2021-05-01T12:00:00Z"},
-                {"running_from": "2021-05-01T12:00:00Z"},
-                {"step_ms": 60_000},
-            ]},
-        },
-    }))
-}
-
-pub(super) async fn calls(State(world): State<Arc<World>>) -> Json<BTreeMap<String, u64>> {
-    Json(world.calls())
+pub(super) async fn calls(
+    State(world): State<Arc<World>>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<BTreeMap<String, u64>>, Complaint> {
+    match query.as_deref() {
+        None => Ok(Json(world.calls())),
+        Some("by=source") => {
+            let entry = |source: Source| (source.name().to_owned(), world.calls_of(source));
+            Ok(Json(Source::ALL.into_iter().map(entry).collect()))
+        }
+        Some(_) => Err(Complaint("this route takes by=source and no more".into())),
+    }
 }
 
 pub(super) async fn faults(State(world): State<Arc<World>>) -> Json<Vec<Order>> {
@@ -112,6 +107,21 @@ pub(super) async fn clear(
     Ok(StatusCode::NO_CONTENT)
 }
 
+pub(super) async fn streams(State(world): State<Arc<World>>) -> Json<Value> {
+    Json(json!({"open": world.open_streams()}))
+}
+
+pub(super) async fn order_streams(
+    State(world): State<Arc<World>>,
+    body: Bytes,
+) -> Result<StatusCode, Complaint> {
+    match read(&body)? {
+        StreamOrder::Drop => world.drop_streams(),
+        StreamOrder::Shutdown => world.announce_shutdown(),
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
 pub(super) async fn reset(State(world): State<Arc<World>>) -> StatusCode {
     world.reset();
     StatusCode::NO_CONTENT
@@ -129,6 +139,12 @@ pub(super) async fn set_clock(
         Turn::RealTime => world.set_time(SimTime::RealTime),
         Turn::FrozenAt(moment) => world.set_time(SimTime::FrozenAt(moment)),
         Turn::RunningFrom(moment) => world.set_time(SimTime::RunningFrom(moment)),
+        Turn::SteppedFrom(moment) => world.set_time(SimTime::SteppedFrom(moment)),
+        Turn::FastFrom { moment, speed } => world.set_time(SimTime::FastFrom { moment, speed }),
+        Turn::Speed(speed) => {
+            let moment = world.now();
+            world.set_time(SimTime::FastFrom { moment, speed });
+        }
         Turn::StepMs(step) => world.step_time(SignedDuration::from_millis(step)),
     }
     Ok(clock(State(world)).await)

@@ -1,28 +1,25 @@
 //! alternative.me: the Fear & Greed index, one value a day.
 
-use std::collections::HashMap;
-
 use axum::Json;
-use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::gate::Call;
-use crate::market::{DAY_MS, mood};
-use crate::world::World;
+use super::call::Call;
+use crate::market::DAY_MS;
+use crate::scene::Scene;
 
 /// The index began on 1 February 2018.
 const FIRST_DAY: i64 = 17_563;
 const SECONDS_PER_DAY: i64 = DAY_MS / 1_000;
 
-pub(super) fn answer(world: &World, call: &Call) -> Response {
+pub(super) fn answer(scene: &Scene<'_>, call: &Call) -> Response {
     if call.endpoint != "/fng/" {
         return (StatusCode::NOT_FOUND, Json(error_body("no such path"))).into_response();
     }
-    match index(world, call) {
+    match index(scene, call) {
         Ok(body) => Json(body).into_response(),
         Err(complaint) => (StatusCode::BAD_REQUEST, Json(error_body(&complaint))).into_response(),
     }
@@ -34,11 +31,11 @@ pub(super) fn error_body(message: &str) -> Value {
 }
 
 /// The newest values, newest first, or what is wrong with the request.
-fn index(world: &World, call: &Call) -> Result<Value, String> {
-    let Ok(Query(params)) = Query::<HashMap<String, String>>::try_from_uri(&call.uri) else {
+fn index(scene: &Scene<'_>, call: &Call) -> Result<Value, String> {
+    if call.params().is_none() {
         return Err("the query cannot be read".into());
-    };
-    let text = |name: &str| params.get(name).map(String::as_str);
+    }
+    let text = |name: &str| call.param(name);
     if !matches!(text("format"), None | Some("" | "json")) {
         return Err("only the format json is simulated".into());
     }
@@ -54,7 +51,7 @@ fn index(world: &World, call: &Call) -> Result<Value, String> {
         Some(other) => return Err(format!("unknown date_format {other:?}")),
     };
 
-    let now = world.now();
+    let now = scene.now();
     let today = now.as_second().div_euclid(SECONDS_PER_DAY);
     let oldest = if wanted <= 0 {
         FIRST_DAY
@@ -62,7 +59,7 @@ fn index(world: &World, call: &Call) -> Result<Value, String> {
         today.saturating_sub(wanted - 1)
     };
     let value = |day: i64| {
-        let mut value = value(mood(world.market.seed(), day), day, pattern);
+        let mut value = value(scene.mood(day), day, pattern);
         if day == today {
             let left = (today + 1) * SECONDS_PER_DAY - now.as_second();
             value["time_until_update"] = json!(left.to_string());

@@ -2,57 +2,26 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
-use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri};
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use hyper::upgrade::OnUpgrade;
 
-use super::{binance, breakdown, coingecko, fng};
-use crate::fault::Source;
-use crate::wire::Breakage;
+use super::breakdown::Breakdown;
+use super::call::Call;
+use super::{binance, cmc, coinbase, coingecko, finnhub, fng, kraken, stream, taapi};
+use crate::queue::Fate;
+use crate::source::Source;
+use crate::wire::Line;
 use crate::world::World;
 
-/// What a path that a source does not have is called in counters.
-const UNKNOWN: &str = "(unknown)";
+/// More than any documented request has.
+const MAX_BODY_BYTES: usize = 65_536;
 
-/// A call of a simulated source.
-#[derive(Debug, Clone)]
-pub(super) struct Call {
-    pub(super) source: Source,
-    /// The documented path, or [`UNKNOWN`].
-    pub(super) endpoint: &'static str,
-    pub(super) uri: Uri,
-}
-
-impl Call {
-    fn of(uri: Uri) -> Option<Self> {
-        let path = uri.path().strip_prefix('/')?;
-        let (prefix, _) = path.split_once('/')?;
-        let source = Source::ALL
-            .into_iter()
-            .find(|source| source.name() == prefix)?;
-        let rest = &path[prefix.len()..];
-        let is_rest = |endpoint: &str| endpoint.trim_end_matches('/') == rest.trim_end_matches('/');
-        let known = source.endpoints().iter().copied();
-        let endpoint = known
-            .into_iter()
-            .find(|endpoint| is_rest(endpoint))
-            .unwrap_or(UNKNOWN);
-        Some(Self {
-            source,
-            endpoint,
-            uri,
-        })
-    }
-}
-
-pub(super) async fn answer(
-    State(world): State<Arc<World>>,
-    Extension(breakage): Extension<Breakage>,
-    method: Method,
-    uri: Uri,
-) -> Response {
-    let Some(call) = Call::of(uri) else {
+pub(super) async fn answer(State(world): State<Arc<World>>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Some(mut call) = Call::of(&parts) else {
         return (
             StatusCode::NOT_FOUND,
             "no such source; GET /control describes what there is\n",
@@ -60,28 +29,55 @@ pub(super) async fn answer(
             .into_response();
     };
     world.count(call.source, call.endpoint);
-    if method != Method::GET {
+    if parts.method != call.method() {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let fate = world.fate(call.source, call.endpoint);
-    if !fate.delay.is_zero() {
-        tokio::time::sleep(fate.delay).await;
-    }
-    let right = || match call.source {
-        Source::Binance => binance::answer(&world, &call),
-        Source::CoinGecko => coingecko::answer(&world, &call),
-        Source::Fng => fng::answer(&world, &call),
+    call.body = match to_bytes(body, MAX_BODY_BYTES).await {
+        Ok(body) => body,
+        Err(_) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
     };
-    match fate.fault {
+    let Fate {
+        delay,
+        percent,
+        fault,
+    } = world.fate(call.source, call.endpoint);
+    world.delay(delay).await;
+
+    // Absent where the router is called without a connection.
+    let line = parts.extensions.remove::<Line>();
+    let upgrade = parts.extensions.remove::<OnUpgrade>();
+    let breakage = line.as_ref().map(|line| line.breakage.clone());
+    let right = || match call.source {
+        Source::BinanceWs => stream::accepted(&world, &call, upgrade.zip(line)),
+        _ => plain(&world, &call, percent),
+    };
+    match fault {
         None => right(),
         Some(fault) => {
-            breakdown::Breakdown {
+            let breakdown = Breakdown {
                 fault,
-                call: &call,
+                source: call.source,
                 breakage,
-            }
-            .played(right)
-            .await
+                world: Arc::clone(&world),
+            };
+            breakdown.played(right).await
         }
+    }
+}
+
+/// The right answer of a source that is asked and answers.
+fn plain(world: &World, call: &Call, percent: u32) -> Response {
+    let scene = world.scene(percent);
+    match call.source {
+        Source::Binance => binance::answer(world, &scene, call),
+        // Handed over to its own door before.
+        Source::BinanceWs => StatusCode::NOT_FOUND.into_response(),
+        Source::CoinGecko => coingecko::answer(&scene, call),
+        Source::Fng => fng::answer(&scene, call),
+        Source::Taapi => taapi::answer(&scene, call),
+        Source::Cmc => cmc::answer(&scene, call),
+        Source::Finnhub => finnhub::answer(&scene, call),
+        Source::Coinbase => coinbase::answer(&scene, call),
+        Source::Kraken => kraken::answer(&scene, call),
     }
 }

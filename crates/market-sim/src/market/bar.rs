@@ -38,6 +38,19 @@ impl Bar {
         }
     }
 
+    /// The same trades at so many hundredths of their prices.
+    pub(crate) fn scaled(self, percent: u32) -> Self {
+        Self {
+            open: self.open.scaled(percent),
+            high: self.high.scaled(percent),
+            low: self.low.scaled(percent),
+            close: self.close.scaled(percent),
+            turnover: self.turnover.scaled(percent),
+            taker_turnover: self.taker_turnover.scaled(percent),
+            ..self
+        }
+    }
+
     /// Turnover per coin; the close where nothing was traded.
     pub(crate) fn average(self) -> Amount {
         if self.volume == Amount::ZERO {

@@ -53,6 +53,14 @@ impl Interval {
         })
     }
 
+    /// Bars of so many seconds, counted from 1970.
+    pub(crate) fn of_seconds(seconds: i64) -> Self {
+        Self::Even {
+            length_ms: seconds * 1_000,
+            anchor_ms: 0,
+        }
+    }
+
     /// When the bar that holds this moment opens.
     pub(crate) fn open_of(self, moment_ms: i64) -> i64 {
         match self {

@@ -7,15 +7,18 @@
 mod bar;
 mod cut;
 mod interval;
+mod range;
 mod replay;
 mod seeded;
+mod stock;
 
 pub(crate) use bar::Bar;
 pub(crate) use interval::Interval;
+pub(crate) use range::Range;
 pub(crate) use replay::Replay;
 pub(crate) use seeded::mood;
+pub(crate) use stock::{Session, Stock};
 
-use crate::amount::Amount;
 use crate::coin::Coin;
 use cut::{Node, TICK_MS};
 
@@ -67,12 +70,8 @@ impl Market {
         now_ms.clamp(life.from_ms, life.until_ms - 1)
     }
 
-    /// The price at a moment; outside the coin's life the nearest one.
-    pub(crate) fn price(&self, coin: Coin, now_ms: i64) -> Amount {
-        self.span(coin, now_ms, now_ms).close
-    }
-
-    /// All trades from one moment to another, both included: at least the tick of the second.
+    /// All trades from one moment to another, both included: at least the tick of the second, and
+    /// outside the coin's life the nearest one.
     pub(crate) fn span(&self, coin: Coin, from_ms: i64, to_ms: i64) -> Bar {
         let to_ms = self.traded_at(coin, to_ms);
         let from_ms = self.traded_at(coin, from_ms).min(to_ms);

@@ -36,6 +36,8 @@ async fn bad_parameters_are_refused_with_binances_codes() {
         ("ticker/24hr?symbolStatus=BREAK", -1220),
         ("ticker/24hr?symbolStatus=GONE", -1122),
         ("ticker/price?symbol=", -1102),
+        ("avgPrice", -1102),
+        ("avgPrice?symbols=%5B%22BTCUSDT%22%5D", -1104),
         ("exchangeInfo?symbol=NOPE", -1121),
         ("ping?x=1", -1104),
     ] {

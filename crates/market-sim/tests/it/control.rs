@@ -21,32 +21,12 @@ async fn control_describes_itself_and_its_examples_work() {
     );
     assert_eq!(about["base_urls"]["fng"], rig.simulator.fng_url().as_str());
     assert!(rig.simulator.control_url().ends_with("/control"));
-    for route in ["/control/faults", "/control/clock"] {
+    for route in ["/control/faults", "/control/clock", "/control/streams"] {
         let examples = &about["routes"][format!("POST {route}")]["examples"];
         for example in examples.as_array().unwrap() {
-            assert_eq!(
-                rig.post(route, &example.to_string()).await.status,
-                200,
-                "{example}"
-            );
+            let answer = rig.post(route, &example.to_string()).await;
+            assert!([200, 204].contains(&answer.status), "{example}");
         }
-    }
-    for kind in about["routes"]["POST /control/faults"]["kinds"]
-        .as_array()
-        .unwrap()
-    {
-        let mut order = json!({"source": "fng", "kind": kind});
-        match kind.as_str().unwrap() {
-            "latency" => order["ms"] = json!(1),
-            "status" => order["status"] = json!(500),
-            "poison" => order["value"] = json!("nan"),
-            _ => {}
-        }
-        assert_eq!(
-            rig.post("/control/faults", &order.to_string()).await.status,
-            200,
-            "{kind}"
-        );
     }
 }
 

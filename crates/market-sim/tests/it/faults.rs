@@ -56,7 +56,7 @@ async fn a_status_comes_with_the_sources_error_body_and_retry_after() {
                     assert_eq!(body["status"]["error_code"], status);
                     body["status"]["error_message"].as_str()
                 }
-                Source::Fng => body["metadata"]["error"].as_str(),
+                _ => body["metadata"]["error"].as_str(),
             };
             assert!(message.is_some(), "{path}: {body}");
         }

@@ -6,9 +6,11 @@
 )]
 
 mod rig;
+mod shape;
 
 mod binance_errors;
 mod candles;
+mod coingecko;
 mod control;
 mod faults;
 mod klines;

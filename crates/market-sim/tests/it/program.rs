@@ -53,7 +53,7 @@ fn it_prints_the_base_urls_once_it_listens() {
         .unwrap();
     let lines: Vec<String> = BufReader::new(child.stdout.take().unwrap())
         .lines()
-        .take(4)
+        .take(13)
         .map(Result::unwrap)
         .collect();
     let address = lines[0]
@@ -69,5 +69,24 @@ fn it_prints_the_base_urls_once_it_listens() {
         format!("COINGECKO_BASE_URL=http://{address}/coingecko")
     );
     assert_eq!(lines[2], format!("FNG_BASE_URL=http://{address}/fng"));
-    assert_eq!(lines[3], format!("# control: http://{address}/control"));
+    assert_eq!(
+        lines[3],
+        format!("BINANCE_WS_URL=ws://{address}/binance-ws")
+    );
+    for (line, name) in lines[4..9].iter().zip([
+        ("TAAPI_BASE_URL", "taapi"),
+        ("CMC_BASE_URL", "cmc"),
+        ("COINBASE_BASE_URL", "coinbase"),
+        ("KRAKEN_BASE_URL", "kraken"),
+        ("FINNHUB_BASE_URL", "finnhub"),
+    ]) {
+        assert_eq!(*line, format!("{}=http://{address}/{}", name.0, name.1));
+    }
+    for (line, name) in lines[9..12]
+        .iter()
+        .zip(["TAAPI_SECRET", "CMC_API_KEY", "FINNHUB_API_KEY"])
+    {
+        assert!(line.starts_with(&format!("{name}=simulated-")), "{line}");
+    }
+    assert_eq!(lines[12], format!("# control: http://{address}/control"));
 }

@@ -7,7 +7,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
-use market_sim::{Fault, FaultKind, SimOptions, SimTime, Simulator, Source};
+use market_sim::{Fault, FaultKind, SimOptions, SimTime, Simulator, Source, keys};
 use serde_json::Value;
 
 /// No answer takes longer than this; the simulator itself waits for nothing.
@@ -16,6 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The moment at which most tests take place: within a day, an hour, a minute and a second.
 pub(crate) const MOMENT: &str = "2025-03-14T15:09:26.535Z";
 pub(crate) const MOMENT_MS: i64 = 1_741_964_966_535;
+
+/// What a well-behaved client sends along: its name, and the keys it has.
+const HEADERS: [(&str, &str); 3] = [
+    ("user-agent", "market-sim-tests"),
+    ("x-cmc_pro_api_key", keys::CMC_API_KEY),
+    ("x-finnhub-token", keys::FINNHUB_API_KEY),
+];
 
 pub(crate) struct Rig {
     pub(crate) simulator: Simulator,
@@ -87,6 +94,11 @@ impl Rig {
         self.send("POST", path, body).await.unwrap()
     }
 
+    /// The answer to a client that sends these headers and no others.
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send_with("GET", path, ("", headers)).await.unwrap()
+    }
+
     /// The whole answer, or what kept it from arriving.
     pub(crate) async fn send(
         &self,
@@ -94,11 +106,22 @@ impl Rig {
         path: &str,
         body: &str,
     ) -> Result<Answer, String> {
-        let request = hyper::Request::builder()
+        self.send_with(method, path, (body, &HEADERS)).await
+    }
+
+    async fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        (body, headers): (&str, &[(&str, &str)]),
+    ) -> Result<Answer, String> {
+        let mut request = hyper::Request::builder()
             .method(method)
-            .uri(format!("http://{}{path}", self.simulator.address()))
-            .body(Full::from(body.to_owned()))
-            .unwrap();
+            .uri(format!("http://{}{path}", self.simulator.address()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::from(body.to_owned())).unwrap();
         let whole = async {
             let response = self
                 .client

@@ -1,50 +1,13 @@
-//! Field presence and JSON type of every answer.
+//! Field presence and JSON type of what Binance REST and alternative.me answer.
 
 use serde_json::Value;
 
 use crate::rig::Rig;
+use crate::shape::{Kind, check_fields, check_kind};
 
 const SYMBOLS: [&str; 7] = [
     "ADAUSDT", "BNBUSDT", "BTCUSDT", "ETHUSDT", "LINKUSDT", "SOLUSDT", "XRPUSDT",
 ];
-
-/// A documented type: S, SD, N, I, object and array of the market API notes.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Text,
-    Decimal,
-    Number,
-    Integer,
-    List,
-    Map,
-}
-
-fn check_kind(value: &Value, kind: Kind, place: &str) {
-    let fits = match kind {
-        Kind::Text => value.is_string(),
-        Kind::Decimal => value
-            .as_str()
-            .is_some_and(|text| text.parse::<f64>().is_ok()),
-        Kind::Number => value.is_number(),
-        Kind::Integer => value.is_i64(),
-        Kind::List => value.is_array(),
-        Kind::Map => value.is_object(),
-    };
-    assert!(fits, "{place}: {value} is not {kind:?}");
-}
-
-/// Exactly these fields, each of its type.
-fn check_fields(object: &Value, fields: &[(&str, Kind)], place: &str) {
-    for (name, kind) in fields {
-        check_kind(&object[name], *kind, &format!("{place}.{name}"));
-    }
-    let present = object.as_object().unwrap().len();
-    assert_eq!(
-        present,
-        fields.len(),
-        "{place} has other fields too: {object}"
-    );
-}
 
 const MINI: [(&str, Kind); 12] = [
     ("symbol", Kind::Text),
@@ -94,6 +57,14 @@ async fn small_binance_answers_have_the_documented_shape() {
     let time = rig.json("/binance/api/v3/time").await;
     check_fields(&time, &[("serverTime", Kind::Integer)], "time");
     assert_eq!(time["serverTime"], crate::rig::MOMENT_MS);
+
+    let average = [
+        ("mins", Kind::Integer),
+        ("price", Kind::Decimal),
+        ("closeTime", Kind::Integer),
+    ];
+    let path = "/binance/api/v3/avgPrice?symbol=ETHUSDT";
+    check_fields(&rig.json(path).await, &average, "average");
 
     let price = [("symbol", Kind::Text), ("price", Kind::Decimal)];
     check_fields(
@@ -235,41 +206,6 @@ async fn exchange_rules_have_the_documented_shape() {
         .json("/binance/api/v3/exchangeInfo?symbol=BTCUSDT")
         .await;
     assert_eq!(symbols_in(&one["symbols"]), ["BTCUSDT"]);
-}
-
-#[tokio::test]
-async fn global_has_the_documented_shape() {
-    let rig = Rig::frozen().await;
-    check_fields(
-        &rig.json("/coingecko/api/v3/ping").await,
-        &[("gecko_says", Kind::Text)],
-        "ping",
-    );
-    let body = rig.json("/coingecko/api/v3/global").await;
-    check_fields(&body, &[("data", Kind::Map)], "global");
-    let fields = [
-        ("active_cryptocurrencies", Kind::Integer),
-        ("upcoming_icos", Kind::Integer),
-        ("ongoing_icos", Kind::Integer),
-        ("ended_icos", Kind::Integer),
-        ("markets", Kind::Integer),
-        ("total_market_cap", Kind::Map),
-        ("total_volume", Kind::Map),
-        ("market_cap_percentage", Kind::Map),
-        ("market_cap_change_percentage_24h_usd", Kind::Number),
-        ("volume_change_percentage_24h_usd", Kind::Number),
-        ("updated_at", Kind::Integer),
-    ];
-    check_fields(&body["data"], &fields, "data");
-    for (map, entry) in [
-        ("total_market_cap", "usd"),
-        ("total_market_cap", "btc"),
-        ("total_volume", "usd"),
-        ("market_cap_percentage", "btc"),
-        ("market_cap_percentage", "eth"),
-    ] {
-        check_kind(&body["data"][map][entry], Kind::Number, map);
-    }
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ async fn every_call_adds_its_weight() {
         ("ticker/24hr", 80),
         ("klines?symbol=BTCUSDT&interval=1d&limit=1", 2),
         ("klines?symbol=BTCUSDT&interval=none", 2),
+        ("avgPrice?symbol=BTCUSDT", 2),
     ] {
         used += weight;
         let answer = rig.get(&format!("/binance/api/v3/{path}")).await;

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use axum::Json;
-use axum::extract::Query;
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::api::call::Call;
 use crate::coin::Coin;
 
 /// A request error of Binance, always HTTP 400.
@@ -72,7 +72,7 @@ impl IntoResponse for Refusal {
 
 /// The parameters of a request.
 #[derive(Debug)]
-pub(super) struct Params(HashMap<String, String>);
+pub(super) struct Params<'a>(&'a HashMap<String, String>);
 
 /// Which coins a request is about, and in which form the answer is wanted.
 #[derive(Debug)]
@@ -85,10 +85,21 @@ pub(super) enum Selection {
     All,
 }
 
-impl Params {
+impl Selection {
+    /// Each coin that it stands for, in the form that it wants.
+    pub(super) fn each(self, one: impl Fn(Coin) -> Value) -> Value {
+        match self {
+            Self::One(coin) => one(coin),
+            Self::List(coins) => coins.into_iter().map(one).collect(),
+            Self::All => Coin::ALL.into_iter().map(one).collect(),
+        }
+    }
+}
+
+impl<'a> Params<'a> {
     /// The parameters of a request that understands `known`.
-    pub(super) fn of(uri: &Uri, known: &[&str]) -> Result<Self, Refusal> {
-        let Ok(Query(params)) = Query::<HashMap<String, String>>::try_from_uri(uri) else {
+    pub(super) fn of(call: &'a Call, known: &[&str]) -> Result<Self, Refusal> {
+        let Some(params) = call.params() else {
             return Err(Refusal::new(-1101, "The query cannot be read."));
         };
         if params.keys().any(|name| !known.contains(&name.as_str())) {
