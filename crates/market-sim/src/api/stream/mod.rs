@@ -61,12 +61,12 @@ pub(super) fn accepted(
 
     let mut subscriptions = Subscriptions::new(call.endpoint == "/stream");
     names.into_iter().for_each(|name| subscriptions.add(name));
+    // Made before the client has its answer: what happens after that is news to the session.
     let stream = OpenStream::new(Arc::clone(world));
-    let breakage = line.breakage.clone();
+    let session = Session::new(stream, subscriptions, line.breakage.clone());
     line.hand_over(Box::pin(async move {
         // An error here is a client that left before the answer arrived.
         if let Ok(upgraded) = upgrade.await {
-            let session = Session::new(stream, subscriptions, breakage);
             session.run(upgraded).await;
         }
     }));

@@ -71,8 +71,12 @@ impl Pulse {
         self.unanswered.push_back((now, payload));
     }
 
-    /// An answer to one ping is one to those before it; one to no ping is none.
-    pub(super) fn ponged(&mut self, payload: &Bytes) {
+    /// An answer to one ping is one to those before it. One to no ping is none, and so is one that
+    /// comes when the client is given up.
+    pub(super) fn ponged(&mut self, payload: &Bytes, now: Duration) {
+        if self.gives_up_at().is_some_and(|at| now >= at) {
+            return;
+        }
         let is_answered = |(_, sent): &(Duration, Bytes)| sent == payload;
         if let Some(place) = self.unanswered.iter().position(is_answered) {
             self.unanswered.drain(..=place);

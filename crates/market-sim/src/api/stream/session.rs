@@ -171,7 +171,7 @@ impl Session {
                 self.send(socket, answer).await
             }
             Message::Pong(payload) => {
-                self.pulse.ponged(&payload);
+                self.pulse.ponged(&payload, now);
                 Ok(())
             }
             // Pings are answered by the library, and so is a close.
