@@ -12,9 +12,9 @@ pub(crate) enum Kind {
     Flag,
     List,
     Map,
-    Null,
     NumberOrNull,
     TextOrNull,
+    MapOrNull,
 }
 
 pub(crate) fn check_kind(value: &Value, kind: Kind, place: &str) {
@@ -28,9 +28,9 @@ pub(crate) fn check_kind(value: &Value, kind: Kind, place: &str) {
         Kind::Flag => value.is_boolean(),
         Kind::List => value.is_array(),
         Kind::Map => value.is_object(),
-        Kind::Null => value.is_null(),
         Kind::NumberOrNull => value.is_number() || value.is_null(),
         Kind::TextOrNull => value.is_string() || value.is_null(),
+        Kind::MapOrNull => value.is_object() || value.is_null(),
     };
     assert!(fits, "{place}: {value} is not {kind:?}");
 }
