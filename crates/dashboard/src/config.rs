@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use crate::{
     command::Flags,
-    market::{summary::Origin, symbol::Symbol},
+    market::{Credential, figure::Source, stock::Fund, summary::Origin, symbol::Symbol},
     setting::{BadSetting, BaseUrl, LogFormat, Policy, RedisUrl, Settings},
 };
 
@@ -29,7 +29,7 @@ pub struct Config {
     /// DATA_DIR: where embedded files will lie; `./data` by default. Nothing is kept there yet.
     pub data_dir: PathBuf,
     /// CACHE_L1_CAPACITY: entries over all caches; 2000 by default, and at least one for each of
-    /// the three.
+    /// the five.
     pub l1_capacity: u64,
     /// CACHE_L1_TTL_SECONDS: longest stay in L1; 300 s by default.
     pub l1_ttl: Duration,
@@ -55,6 +55,24 @@ pub struct Config {
     pub coingecko: BaseUrl,
     /// FNG_BASE_URL.
     pub fng: BaseUrl,
+    /// TAAPI_BASE_URL.
+    pub taapi: BaseUrl,
+    /// CMC_BASE_URL.
+    pub cmc: BaseUrl,
+    /// COINBASE_BASE_URL.
+    pub coinbase: BaseUrl,
+    /// KRAKEN_BASE_URL.
+    pub kraken: BaseUrl,
+    /// FINNHUB_BASE_URL.
+    pub finnhub: BaseUrl,
+    /// TAAPI_SECRET: none means that it is not asked.
+    pub taapi_secret: Option<SecretString>,
+    /// CMC_API_KEY: none means that it is not asked.
+    pub cmc_api_key: Option<SecretString>,
+    /// COINGECKO_API_KEY, of a demo plan: none means that it is asked without.
+    pub coingecko_api_key: Option<SecretString>,
+    /// FINNHUB_API_KEY: none means that it is not asked.
+    pub finnhub_api_key: Option<SecretString>,
     /// Whether those are the real sources or the simulator.
     pub origin: Origin,
     /// UPSTREAM_TIMEOUT_MS: all that one read may spend on upstreams; 8 s by default.
@@ -74,13 +92,26 @@ pub struct Config {
 }
 
 /// Settings that the demo leaves out, so that simulated prices never reach a real cache.
-const IGNORED_BY_DEMO: [&str; 6] = [
+const IGNORED_BY_DEMO: [&str; 19] = [
     "REDIS_URL",
     "REDIS_URL_FILE",
     "REDIS_NAMESPACE",
     "BINANCE_BASE_URL",
     "COINGECKO_BASE_URL",
     "FNG_BASE_URL",
+    "TAAPI_BASE_URL",
+    "CMC_BASE_URL",
+    "COINBASE_BASE_URL",
+    "KRAKEN_BASE_URL",
+    "FINNHUB_BASE_URL",
+    "TAAPI_SECRET",
+    "TAAPI_SECRET_FILE",
+    "CMC_API_KEY",
+    "CMC_API_KEY_FILE",
+    "COINGECKO_API_KEY",
+    "COINGECKO_API_KEY_FILE",
+    "FINNHUB_API_KEY",
+    "FINNHUB_API_KEY_FILE",
 ];
 
 impl Config {
@@ -99,7 +130,7 @@ impl Config {
             redis_url: settings.redis_url()?,
             redis_namespace: settings.namespace("REDIS_NAMESPACE", "dashboard")?,
             data_dir: settings.path("DATA_DIR", "./data")?,
-            l1_capacity: settings.count("CACHE_L1_CAPACITY", 2_000, 3..=100_000_000)?,
+            l1_capacity: settings.count("CACHE_L1_CAPACITY", 2_000, 5..=100_000_000)?,
             l1_ttl: settings.seconds("CACHE_L1_TTL_SECONDS", 300)?,
             l2_ttl: settings.seconds("CACHE_L2_TTL_SECONDS", 3_600)?,
             l1_policy: settings.policy("CACHE_L1_POLICY")?,
@@ -112,6 +143,16 @@ impl Config {
             binance: settings.base_url("BINANCE_BASE_URL", "https://data-api.binance.vision")?,
             coingecko: settings.base_url("COINGECKO_BASE_URL", "https://api.coingecko.com")?,
             fng: settings.base_url("FNG_BASE_URL", "https://api.alternative.me")?,
+            taapi: settings.base_url("TAAPI_BASE_URL", "https://api.taapi.io")?,
+            cmc: settings.base_url("CMC_BASE_URL", "https://pro-api.coinmarketcap.com")?,
+            coinbase: settings
+                .base_url("COINBASE_BASE_URL", "https://api.exchange.coinbase.com")?,
+            kraken: settings.base_url("KRAKEN_BASE_URL", "https://api.kraken.com")?,
+            finnhub: settings.base_url("FINNHUB_BASE_URL", "https://finnhub.io")?,
+            taapi_secret: settings.key("TAAPI_SECRET")?,
+            cmc_api_key: settings.key("CMC_API_KEY")?,
+            coingecko_api_key: settings.key("COINGECKO_API_KEY")?,
+            finnhub_api_key: settings.key("FINNHUB_API_KEY")?,
             origin: Origin::Live,
             upstream_timeout: settings.millis("UPSTREAM_TIMEOUT_MS", 8_000)?,
             l2_timeout: settings.millis("L2_TIMEOUT_MS", 100)?,
@@ -148,6 +189,51 @@ impl Config {
         Self::read(&Flags::default(), |_| None).expect("the defaults are within their own ranges")
     }
 
+    /// The funds of the summary: none without a key.
+    pub fn funds(&self) -> Vec<Fund> {
+        match self.finnhub_api_key {
+            Some(_) => Fund::ALL.to_vec(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Where a source is asked.
+    pub fn base(&self, source: Source) -> &BaseUrl {
+        match source {
+            Source::Binance => &self.binance,
+            Source::CoinGecko => &self.coingecko,
+            Source::AlternativeMe => &self.fng,
+            Source::Coinbase => &self.coinbase,
+            Source::Kraken => &self.kraken,
+            Source::CoinMarketCap => &self.cmc,
+            Source::Taapi => &self.taapi,
+            Source::Finnhub => &self.finnhub,
+        }
+    }
+
+    /// How a source is told who asks; none where it is off.
+    pub(crate) fn credential(&self, source: Source) -> Option<Credential> {
+        let header = |name, key: &Option<SecretString>| {
+            let key = key.clone()?;
+            Some(Credential::Header(name, key))
+        };
+        match source {
+            Source::Binance | Source::AlternativeMe | Source::Coinbase | Source::Kraken => {
+                Some(Credential::None)
+            }
+            Source::CoinGecko => {
+                let key = header("x-cg-demo-api-key", &self.coingecko_api_key);
+                Some(key.unwrap_or(Credential::None))
+            }
+            Source::CoinMarketCap => header("x-cmc_pro_api_key", &self.cmc_api_key),
+            Source::Finnhub => header("x-finnhub-token", &self.finnhub_api_key),
+            Source::Taapi => {
+                let secret = self.taapi_secret.clone()?;
+                Some(Credential::Query("secret", secret))
+            }
+        }
+    }
+
     /// What is in effect, a line each, secrets masked.
     pub fn describe(&self) -> String {
         let seconds = |time: Duration| time.as_secs().to_string();
@@ -179,6 +265,18 @@ impl Config {
             ("BINANCE_BASE_URL", self.binance.to_string()),
             ("COINGECKO_BASE_URL", self.coingecko.to_string()),
             ("FNG_BASE_URL", self.fng.to_string()),
+            ("TAAPI_BASE_URL", self.taapi.to_string()),
+            ("CMC_BASE_URL", self.cmc.to_string()),
+            ("COINBASE_BASE_URL", self.coinbase.to_string()),
+            ("KRAKEN_BASE_URL", self.kraken.to_string()),
+            ("FINNHUB_BASE_URL", self.finnhub.to_string()),
+            ("TAAPI_SECRET", hidden(self.taapi_secret.is_some())),
+            ("CMC_API_KEY", hidden(self.cmc_api_key.is_some())),
+            (
+                "COINGECKO_API_KEY",
+                hidden(self.coingecko_api_key.is_some()),
+            ),
+            ("FINNHUB_API_KEY", hidden(self.finnhub_api_key.is_some())),
             (
                 "UPSTREAM_TIMEOUT_MS",
                 self.upstream_timeout.as_millis().to_string(),

@@ -36,10 +36,12 @@ impl Demo {
     /// When the simulator cannot listen on the loopback address.
     pub async fn start(mut config: Config) -> Result<Self, DemoError> {
         let simulator = Simulator::start(SimOptions::default()).await?;
-        let at = |url: String| BaseUrl::parse(&url).map_err(DemoError::Address);
-        config.binance = at(simulator.binance_url())?;
-        config.coingecko = at(simulator.coingecko_url())?;
-        config.fng = at(simulator.fng_url())?;
+        lead_to(&mut config, &simulator)?;
+        let key = |text: &str| Some(SecretString::from(text));
+        config.taapi_secret = key(market_sim::keys::TAAPI_SECRET);
+        config.cmc_api_key = key(market_sim::keys::CMC_API_KEY);
+        config.coingecko_api_key = key(market_sim::keys::COINGECKO_API_KEY);
+        config.finnhub_api_key = key(market_sim::keys::FINNHUB_API_KEY);
         config.admin_token.get_or_insert_with(made_up_token);
         Ok(Self { config, simulator })
     }
@@ -69,6 +71,23 @@ Press Ctrl-C to stop.",
             control = self.simulator.control_url(),
         )
     }
+}
+
+/// Points every source's address at the simulator.
+///
+/// # Errors
+/// When it is at an address that cannot be asked.
+pub fn lead_to(config: &mut Config, simulator: &Simulator) -> Result<(), DemoError> {
+    let at = |url: String| BaseUrl::parse(&url).map_err(DemoError::Address);
+    config.binance = at(simulator.binance_url())?;
+    config.coingecko = at(simulator.coingecko_url())?;
+    config.fng = at(simulator.fng_url())?;
+    config.taapi = at(simulator.taapi_url())?;
+    config.cmc = at(simulator.cmc_url())?;
+    config.coinbase = at(simulator.coinbase_url())?;
+    config.kraken = at(simulator.kraken_url())?;
+    config.finnhub = at(simulator.finnhub_url())?;
+    Ok(())
 }
 
 fn made_up_token() -> SecretString {

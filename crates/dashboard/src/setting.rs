@@ -12,9 +12,7 @@ use std::{
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{
-    cache::manager::is_redis_url, config::DEFAULT_HOST, market::symbol::Symbol, telemetry,
-};
+use crate::{cache::plan::is_redis_url, config::DEFAULT_HOST, market::symbol::Symbol, telemetry};
 
 /// A setting that does not hold what it takes. Its text is one line and never shows a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,20 +59,7 @@ impl BaseUrl {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const TAKES: &str =
             "http:// or https://, a host and an optional path prefix without an API version";
-        let url = Url::parse(text).map_err(|_| TAKES)?;
-        let has_more = url.query().is_some()
-            || url.fragment().is_some()
-            || !url.username().is_empty()
-            || url.password().is_some();
-        let ends_in_version = url
-            .path_segments()
-            .and_then(|mut segments| segments.rfind(|part| !part.is_empty()))
-            .and_then(|last| last.strip_prefix('v'))
-            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
-        if !matches!(url.scheme(), "http" | "https") || has_more || ends_in_version {
-            return Err(TAKES);
-        }
-        Ok(Self(url))
+        base(text, &["http", "https"]).map(Self).ok_or(TAKES)
     }
 
     /// The address of a documented path. `Url::join` would lose the prefix at a leading slash.
@@ -95,6 +80,21 @@ impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_str().trim_end_matches('/'))
     }
+}
+
+/// An address to which documented paths are appended.
+fn base(text: &str, schemes: &[&str]) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let has_more = url.query().is_some()
+        || url.fragment().is_some()
+        || !url.username().is_empty()
+        || url.password().is_some();
+    let ends_in_version = url
+        .path_segments()
+        .and_then(|mut segments| segments.rfind(|part| !part.is_empty()))
+        .and_then(|last| last.strip_prefix('v'))
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
+    (schemes.contains(&url.scheme()) && !has_more && !ends_in_version).then_some(url)
 }
 
 impl RedisUrl {
@@ -267,6 +267,19 @@ impl<'a> Settings<'a> {
     pub(crate) fn base_url(&self, name: &str, default: &str) -> Result<BaseUrl, BadSetting> {
         let text = self.text(name)?.unwrap_or_else(|| default.to_owned());
         BaseUrl::parse(&text).map_err(|takes| bad_address(name, &text, takes))
+    }
+
+    /// A key that is sent in a header or a query: visible ASCII, as providers give them out.
+    pub(crate) fn key(&self, name: &str) -> Result<Option<SecretString>, BadSetting> {
+        let Some((name, secret)) = self.secret(name)? else {
+            return Ok(None);
+        };
+        let is_visible = secret.expose_secret().bytes().all(|b| b.is_ascii_graphic());
+        if is_visible {
+            return Ok(Some(secret));
+        }
+        let takes = "visible ASCII characters without blanks";
+        Err(bad_secret(&name, "a secret (hidden)", takes))
     }
 
     pub(crate) fn origins(&self, name: &str) -> Result<Vec<String>, BadSetting> {

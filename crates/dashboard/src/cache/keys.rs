@@ -1,8 +1,10 @@
 //! The one place where a key is made.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-use crate::market::symbol::Symbol;
+use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
+
+use crate::{indicator::Indicator, market::symbol::Symbol};
 
 /// A checked key: parts of 1 to 64 of `a-z 0-9 . _ -`, joined by colons.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -72,26 +74,87 @@ pub enum Interval {
     Minute1,
     Minute5,
     Minute15,
+    Minute30,
     Hour1,
     Hour4,
+    Hour6,
+    Hour12,
     Day1,
     Week1,
     Month1,
 }
 
+/// A word that names no span of ours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown interval")]
+pub struct UnknownInterval;
+
 impl Interval {
+    /// Every span, from the shortest.
+    pub const ALL: [Self; 11] = [
+        Self::Minute1,
+        Self::Minute5,
+        Self::Minute15,
+        Self::Minute30,
+        Self::Hour1,
+        Self::Hour4,
+        Self::Hour6,
+        Self::Hour12,
+        Self::Day1,
+        Self::Week1,
+        Self::Month1,
+    ];
+
     /// How it is written in keys and queries.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Minute1 => "1m",
             Self::Minute5 => "5m",
             Self::Minute15 => "15m",
+            Self::Minute30 => "30m",
             Self::Hour1 => "1h",
             Self::Hour4 => "4h",
+            Self::Hour6 => "6h",
+            Self::Hour12 => "12h",
             Self::Day1 => "1d",
             Self::Week1 => "1w",
             Self::Month1 => "1mo",
         }
+    }
+
+    /// The last millisecond of a bar that begins with this one; none beyond the end of time.
+    pub fn end_ms(self, open_ms: i64) -> Option<i64> {
+        let minutes = match self {
+            Self::Minute1 => 1,
+            Self::Minute5 => 5,
+            Self::Minute15 => 15,
+            Self::Minute30 => 30,
+            Self::Hour1 => 60,
+            Self::Hour4 => 240,
+            Self::Hour6 => 360,
+            Self::Hour12 => 720,
+            Self::Day1 => 1_440,
+            Self::Week1 => 10_080,
+            Self::Month1 => return month_after(open_ms)?.checked_sub(1),
+        };
+        open_ms.checked_add(minutes * 60_000 - 1)
+    }
+}
+
+/// Months differ in length; exchanges cut them at midnight UTC.
+fn month_after(open_ms: i64) -> Option<i64> {
+    let open = Timestamp::from_millisecond(open_ms).ok()?;
+    let next = open.to_zoned(TimeZone::UTC).checked_add(1.month()).ok()?;
+    Some(next.timestamp().as_millisecond())
+}
+
+impl FromStr for Interval {
+    type Err = UnknownInterval;
+
+    fn from_str(text: &str) -> Result<Self, UnknownInterval> {
+        // Case counts: elsewhere `1M` is a month.
+        let named = Self::ALL.into_iter().find(|span| span.code() == text);
+        named.ok_or(UnknownInterval)
     }
 }
 
@@ -128,28 +191,14 @@ impl CacheKeys {
         joined(&["report", symbol, timeframe])
     }
 
-    /// An indicator over daily bars; several parameters are joined by `-`.
-    ///
-    /// # Errors
-    /// When a part cannot stand in a key.
-    pub fn technical_indicator(symbol: &str, indicator: &str, period: &str) -> Result<Key, BadKey> {
-        joined(&["indicator", symbol, indicator, period])
-    }
-
-    /// An indicator over bars of another span.
-    ///
-    /// # Errors
-    /// When a part cannot stand in a key.
-    pub fn technical_indicator_with(
-        symbol: &str,
-        indicator: &str,
-        period: &str,
-        interval: Interval,
-    ) -> Result<Key, BadKey> {
-        match interval {
-            Interval::Day1 => Self::technical_indicator(symbol, indicator, period),
-            other => joined(&["indicator", symbol, indicator, period, other.code()]),
-        }
+    /// An indicator over bars of a span: of a day, unless a fifth part says otherwise.
+    pub fn indicator(symbol: Symbol, indicator: Indicator, interval: Interval) -> Key {
+        let (name, parameters) = (indicator.name(), indicator.parameters());
+        let key = format!("indicator:{symbol}:{name}:{parameters}");
+        Key(match interval {
+            Interval::Day1 => key,
+            other => format!("{key}:{}", other.code()),
+        })
     }
 }
 
@@ -180,10 +229,9 @@ mod tests {
             CacheKeys::crypto_report("BTC", "1d").unwrap().as_str(),
             "report:btc:1d"
         );
+        let macd = "macd".parse().unwrap();
         assert_eq!(
-            CacheKeys::technical_indicator("btc", "MACD", "12-26-9")
-                .unwrap()
-                .as_str(),
+            CacheKeys::indicator(Symbol::Btc, macd, Interval::Day1).as_str(),
             "indicator:btc:macd:12-26-9"
         );
         assert_eq!(
@@ -200,16 +248,27 @@ mod tests {
     }
 
     #[test]
+    fn a_span_is_read_as_it_is_written_and_a_capital_letter_is_another_word() {
+        for span in Interval::ALL {
+            assert_eq!(span.code().parse(), Ok(span));
+        }
+        assert_eq!("1M".parse::<Interval>(), Err(UnknownInterval));
+    }
+
+    #[test]
+    fn a_month_ends_where_the_calendar_says() {
+        let ms = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
+        let february = Interval::Month1.end_ms(ms("2024-02-01T00:00:00Z"));
+        assert_eq!(february, Some(ms("2024-02-29T23:59:59.999Z")));
+        assert_eq!(Interval::Minute1.end_ms(0), Some(59_999));
+        assert_eq!(Interval::Day1.end_ms(i64::MAX), None);
+    }
+
+    #[test]
     fn a_day_is_the_interval_that_needs_no_fifth_part() {
-        let key = |interval| CacheKeys::technical_indicator_with("btc", "rsi", "14", interval);
-        assert_eq!(
-            key(Interval::Day1).unwrap().as_str(),
-            "indicator:btc:rsi:14"
-        );
-        assert_eq!(
-            key(Interval::Hour4).unwrap().as_str(),
-            "indicator:btc:rsi:14:4h"
-        );
+        let key = |interval| CacheKeys::indicator(Symbol::Btc, Indicator::RSI_14, interval);
+        assert_eq!(key(Interval::Day1).as_str(), "indicator:btc:rsi:14");
+        assert_eq!(key(Interval::Hour4).as_str(), "indicator:btc:rsi:14:4h");
     }
 
     #[test]

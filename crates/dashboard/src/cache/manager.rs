@@ -4,25 +4,28 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use terrace::{BoxError, Cache, Entry, EntryOptions, Loaded, RedisStore, Written};
+use terrace::{BoxError, Cache, Entry, EntryOptions, Loaded, Written};
 
-use super::keys::{CacheKeys, Interval, Key, Kind};
+use super::{
+    keys::{CacheKeys, Interval, Key, Kind},
+    plan::Plan,
+};
 use crate::{
     config::Config,
-    market::{LONGEST_HARD_TIME, ROUND_LIMIT, candles::Candles, summary::Summary, symbol::Symbol},
-    setting::{Policy, RedisUrl},
+    indicator::Indicator,
+    market::{
+        LONGEST_HARD_TIME, candles::Candles, summary::Summary, symbol::Symbol,
+        technical::Technical, ticker::Ticker,
+    },
 };
 
 pub use super::tally::{CacheStats, Cleared};
 
-/// What a load may take beyond UPSTREAM_TIMEOUT_MS, which it keeps by itself.
-const LOAD_GRACE: Duration = Duration::from_secs(1);
-/// Of L1's capacity, what the two caches with few keys get at the most.
-const DASHBOARD_ENTRIES: u64 = 64;
-const CANDLES_ENTRIES: u64 = 128;
 /// Raised whenever a stored shape changes, so that older programs leave newer values alone.
-const SUMMARY_SCHEMA: u32 = 1;
-const CANDLES_SCHEMA: u32 = 1;
+const SUMMARY_SCHEMA: u32 = 2;
+const MARKET_SCHEMA: u32 = 1;
+const CANDLES_SCHEMA: u32 = 2;
+const INDICATOR_SCHEMA: u32 = 1;
 
 /// Why a cache did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -51,14 +54,11 @@ struct Encoded(Bytes);
 #[derive(Debug)]
 pub struct CacheManager {
     dashboard: Cache<Arc<Summary>>,
+    market: Cache<Arc<Ticker>>,
     candles: Cache<Arc<Candles>>,
+    indicator: Cache<Arc<Technical>>,
     general: Cache<Encoded>,
-    market_data_ttl: Duration,
-    /// CACHE_L2_TTL_SECONDS: what no value outlives in L2, the last good figures apart.
-    longest: Duration,
-    load_timeout: Duration,
-    has_store: bool,
-    engine: &'static str,
+    plan: Plan,
 }
 
 impl CacheManager {
@@ -67,65 +67,16 @@ impl CacheManager {
     /// # Errors
     /// When the store's address cannot be understood.
     pub fn build(config: &Config) -> Result<Self, CacheError> {
-        let store = config
-            .redis_url
-            .as_ref()
-            .map(|url| store(url, config))
-            .transpose()?;
-        let policy = config
-            .l1_policy
-            .map_or_else(terrace::Policy::default, policy);
-        let total = config.l1_capacity;
-        let dashboard_entries = (total / 8).clamp(1, DASHBOARD_ENTRIES);
-        let candles_entries = (total / 8).clamp(1, CANDLES_ENTRIES);
-        let general_entries = total
-            .saturating_sub(dashboard_entries + candles_entries)
-            .max(1);
-        let load_timeout = config.upstream_timeout + LOAD_GRACE;
-        let brief =
-            |ttl: Duration| EntryOptions::ttl(ttl.min(config.l2_ttl)).load_timeout(load_timeout);
-        let reserve = config.l2_ttl.saturating_sub(config.dashboard_ttl);
-        let summary_options = brief(config.dashboard_ttl)
-            .stale_while_revalidate(config.dashboard_ttl.min(reserve))
-            .stale_if_error(reserve);
-
-        let mut dashboard = Cache::builder("dashboard")
-            .capacity(dashboard_entries)
-            .schema(SUMMARY_SCHEMA)
-            .policy(policy)
-            .local_ttl(config.l1_ttl)
-            .store_timeout(config.l2_timeout)
-            .defaults(summary_options);
-        let mut candles = Cache::builder("candles")
-            .capacity(candles_entries)
-            .schema(CANDLES_SCHEMA)
-            .policy(policy)
-            .local_ttl(config.l1_ttl)
-            .store_timeout(config.l2_timeout)
-            // The refresher reads them beside its round, for as long as a round may last at the most.
-            // No stale life: the figures computed from candles have one, and say so.
-            .defaults(brief(config.market_data_ttl).load_timeout(load_timeout.max(ROUND_LIMIT)));
-        let mut general = Cache::builder("general")
-            .capacity(general_entries)
-            .policy(policy)
-            .local_ttl(config.l1_ttl)
-            .store_timeout(config.l2_timeout)
-            .defaults(brief(config.market_data_ttl));
-        let has_store = store.is_some();
-        if let Some(store) = store {
-            dashboard = dashboard.store(store.clone());
-            candles = candles.store(store.clone());
-            general = general.store(store);
-        }
+        let plan = Plan::of(config)?;
+        let (few, brief) = (plan.few_entries(), plan.brief(plan.market_data_ttl));
+        let (bars, readings) = (plan.candles_entries(), plan.indicator_entries());
         Ok(Self {
-            dashboard: dashboard.build()?,
-            candles: candles.build()?,
-            general: general.build()?,
-            market_data_ttl: config.market_data_ttl,
-            longest: config.l2_ttl,
-            load_timeout,
-            has_store,
-            engine: policy.engine(),
+            dashboard: plan.cache("dashboard", SUMMARY_SCHEMA, few, plan.dashboard())?,
+            market: plan.cache("market", MARKET_SCHEMA, few, plan.market())?,
+            candles: plan.cache("candles", CANDLES_SCHEMA, bars, plan.candles())?,
+            indicator: plan.cache("indicator", INDICATOR_SCHEMA, readings, brief.clone())?,
+            general: plan.cache("general", 0, plan.general_entries(), brief)?,
+            plan,
         })
     }
 
@@ -194,6 +145,46 @@ impl CacheManager {
             .await
     }
 
+    /// Market data of a coin, cached or loaded.
+    ///
+    /// # Errors
+    /// The load's own, if nothing stale can stand in.
+    pub async fn cache_market_data<F, Fut, E>(
+        &self,
+        symbol: Symbol,
+        load: F,
+    ) -> Result<Entry<Arc<Ticker>>, terrace::Error>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Arc<Ticker>, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.market
+            .get_or_load(CacheKeys::market_data(symbol), load)
+            .await
+    }
+
+    /// An indicator of a coin, cached or loaded.
+    ///
+    /// # Errors
+    /// The load's own.
+    pub async fn cache_technical_indicator<F, Fut, E>(
+        &self,
+        symbol: Symbol,
+        indicator: Indicator,
+        interval: Interval,
+        load: F,
+    ) -> Result<Entry<Arc<Technical>>, terrace::Error>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Arc<Technical>, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.indicator
+            .get_or_load(CacheKeys::indicator(symbol, indicator, interval), load)
+            .await
+    }
+
     /// The last good figures that any instance left, however long ago.
     ///
     /// # Errors
@@ -215,7 +206,7 @@ impl CacheManager {
 
     /// Keeps a summary as the last good figures. Without a store they die with the process anyway.
     pub async fn keep_last_good(&self, summary: Arc<Summary>) {
-        if !self.has_store {
+        if !self.plan.has_store() {
             return;
         }
         let options = EntryOptions::ttl(LONGEST_HARD_TIME);
@@ -245,7 +236,7 @@ impl CacheManager {
         E: Into<BoxError>,
     {
         check_kind(key)?;
-        let options = self.general_with(ttl);
+        let options = self.plan.brief(ttl);
         let entry = self
             .general
             .get_or_load_with(key, &options, || {
@@ -275,7 +266,8 @@ impl CacheManager {
     /// # Errors
     /// A key of another kind; a value that cannot be encoded; the store's, since writes report.
     pub async fn set<T: Serialize>(&self, key: &Key, value: &T) -> Result<Written, CacheError> {
-        self.set_with_ttl(key, value, self.market_data_ttl).await
+        self.set_with_ttl(key, value, self.plan.market_data_ttl)
+            .await
     }
 
     /// [`CacheManager::set`], fresh for `ttl`.
@@ -290,7 +282,7 @@ impl CacheManager {
     ) -> Result<Written, CacheError> {
         check_kind(key)?;
         let encoded = serde_json::to_vec(value).map_err(|_| CacheError::OtherType(key.clone()))?;
-        let options = self.general_with(ttl);
+        let options = self.plan.brief(ttl);
         Ok(self
             .general
             .set_with(key, &options, Encoded(encoded.into()))
@@ -304,32 +296,68 @@ impl CacheManager {
     pub async fn invalidate(&self, key: &Key) -> Result<(), CacheError> {
         match key.kind() {
             Kind::Dashboard => self.dashboard.remove(key).await?,
+            Kind::Market => self.market.remove(key).await?,
             Kind::Candles => self.candles.remove(key).await?,
-            Kind::Market | Kind::Indicator | Kind::Report | Kind::General => {
-                self.general.remove(key).await?;
+            Kind::Indicator => self.indicator.remove(key).await?,
+            Kind::Report | Kind::General => self.general.remove(key).await?,
+        };
+        Ok(())
+    }
+
+    /// Removes every key that matches a glob (`*`, `?`, `[a-z]`, at most 128 bytes), of whatever kind,
+    /// from every tier, and tells what that was. Nothing outside our namespace is ever looked at.
+    ///
+    /// # Errors
+    /// What is no glob. That L2 could not be reached is told in what was cleared.
+    pub async fn clear_pattern(&self, glob: &str) -> Result<Cleared, CacheError> {
+        let removed = tokio::join!(
+            self.dashboard.remove_matching(glob),
+            self.market.remove_matching(glob),
+            self.candles.remove_matching(glob),
+            self.indicator.remove_matching(glob),
+            self.general.remove_matching(glob),
+        );
+        let mut cleared = Cleared::default();
+        let removed = [removed.0, removed.1, removed.2, removed.3, removed.4];
+        for (name, removed) in NAMES.into_iter().zip(removed) {
+            match removed {
+                Err(error) if error.is_invalid_key() => return Err(error.into()),
+                removed => cleared.note_removed(name, removed),
             }
         }
-        Ok(())
+        Ok(cleared)
     }
 
     /// Empties every cache in every tier and tells what that was. Let the data service forget first,
     /// or a round in between could put its last good figures back.
     pub async fn clear(&self) -> Cleared {
         let mut cleared = Cleared::default();
-        cleared.note("dashboard", self.dashboard.clear().await);
-        cleared.note("candles", self.candles.clear().await);
-        cleared.note("general", self.general.clear().await);
+        let done = [
+            self.dashboard.clear().await,
+            self.market.clear().await,
+            self.candles.clear().await,
+            self.indicator.clear().await,
+            self.general.clear().await,
+        ];
+        for (name, done) in NAMES.into_iter().zip(done) {
+            cleared.note(name, done);
+        }
         cleared
     }
 
     /// What the caches did and hold.
     pub fn stats(&self) -> CacheStats {
-        let caches = [
-            ("dashboard", self.dashboard.stats()),
-            ("candles", self.candles.stats()),
-            ("general", self.general.stats()),
+        let stats = [
+            self.dashboard.stats(),
+            self.market.stats(),
+            self.candles.stats(),
+            self.indicator.stats(),
+            self.general.stats(),
         ];
-        CacheStats::of(self.engine, caches.to_vec())
+        CacheStats::of(
+            self.plan.policy.engine(),
+            NAMES.into_iter().zip(stats).collect(),
+        )
     }
 
     /// Whether every tier that is configured works. L1 cannot fail; the store's last probe, at most
@@ -341,36 +369,22 @@ impl CacheManager {
     /// Ends the caches, lets writes under way finish.
     pub async fn close(&self) {
         self.dashboard.close().await;
+        self.market.close().await;
         self.candles.close().await;
+        self.indicator.close().await;
         self.general.close().await;
     }
-
-    fn general_with(&self, ttl: Duration) -> EntryOptions {
-        EntryOptions::ttl(ttl.min(self.longest)).load_timeout(self.load_timeout)
-    }
 }
 
-/// Whether terrace understands the address; asks nobody.
-pub(crate) fn is_redis_url(url: &str) -> bool {
-    RedisStore::connect(url).is_ok()
-}
-
-fn store(url: &RedisUrl, config: &Config) -> Result<RedisStore, terrace::Error> {
-    RedisStore::connect(url.expose())?.namespace(&config.redis_namespace)
-}
-
-fn policy(policy: Policy) -> terrace::Policy {
-    match policy {
-        Policy::TinyLfu => terrace::Policy::TinyLfu,
-        Policy::Lru => terrace::Policy::Lru,
-        Policy::S3Fifo => terrace::Policy::S3Fifo,
-    }
-}
+/// The caches, in the order in which they are told of.
+const NAMES: [&str; 5] = ["dashboard", "market", "candles", "indicator", "general"];
 
 fn check_kind(key: &Key) -> Result<(), CacheError> {
     match key.kind() {
-        Kind::Dashboard | Kind::Candles => Err(CacheError::OtherKind(key.clone())),
-        Kind::Market | Kind::Indicator | Kind::Report | Kind::General => Ok(()),
+        Kind::Dashboard | Kind::Market | Kind::Candles | Kind::Indicator => {
+            Err(CacheError::OtherKind(key.clone()))
+        }
+        Kind::Report | Kind::General => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the caches did and hold, summed up for those who look after them.
 
 use serde::Serialize;
-use terrace::Stats;
+use terrace::{Removed, Stats};
 
 /// What the caches did since start, and what they hold now. Rates are left to whoever shows them.
 #[derive(Clone, Debug)]
@@ -86,6 +86,17 @@ impl Cleared {
     /// Whether every tier of every cache is empty now.
     pub fn is_complete(&self) -> bool {
         self.failures.is_empty()
+    }
+
+    pub(super) fn note_removed(&mut self, cache: &str, removed: Result<Removed, terrace::Error>) {
+        match removed {
+            Ok(Removed { local, store, .. }) => {
+                let store = store.unwrap_or(0);
+                self.operations
+                    .push(format!("{cache}: {local} in L1, {store} in L2"));
+            }
+            Err(error) => self.note(cache, Err(error)),
+        }
     }
 
     pub(super) fn note(&mut self, cache: &str, done: Result<(), terrace::Error>) {

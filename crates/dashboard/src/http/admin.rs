@@ -11,15 +11,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::cache::manager::CacheStats;
+use crate::cache::manager::{CacheStats, Cleared};
 use crate::clock;
-use crate::market::answer::SourceReport;
-use crate::market::figure::Reason;
 
 use super::Site;
 use super::front::{self, Client};
-use super::health;
 use super::problem::Problem;
+use super::{health, market};
 
 /// When the GET form of clear was declared old (RFC 9745).
 const DEPRECATED: HeaderValue = HeaderValue::from_static("@1795305600");
@@ -122,12 +120,10 @@ pub(crate) async fn clear_selected(
     front::drain(request.into_body()).await?;
     let Query(selection) = selection
         .map_err(|_| Problem::bad_request("The query may hold pattern, once, and no more."))?;
-    if selection.pattern.is_some() {
-        return Err(Problem::bad_request(
-            "Clearing by pattern is not supported yet; without pattern everything is cleared.",
-        ));
-    }
-    let mut response = clear(&site, client).await;
+    let mut response = match selection.pattern {
+        Some(pattern) => clear_matching(&site, client, &pattern).await?,
+        None => clear(&site, client).await,
+    };
     if is_get {
         response.headers_mut().insert(DEPRECATION, DEPRECATED);
         response.headers_mut().insert(
@@ -148,7 +144,7 @@ pub(crate) async fn stats(
     let stats = site.cache.stats();
     let mut body = health::tiers(&site, &stats);
     body["caches"] = detail(&stats);
-    body["sources"] = site.service.sources().iter().map(source).collect();
+    body["sources"] = site.service.sources().iter().map(market::source).collect();
     body["websockets"] = json!({
         "open": site.admission.open(),
         "max_clients": site.config.ws_max_clients,
@@ -158,27 +154,20 @@ pub(crate) async fn stats(
     Ok(([NO_STORE], Json(body)).into_response())
 }
 
-fn source(report: &SourceReport) -> Value {
-    json!({
-        "source": report.source.name(),
-        "breaker": report.breaker,
-        "last_success": report.last_success,
-        "last_error": report.last_error.map(Reason::code),
-        "cooling_until": report.cooling_until,
-        "reads": report.reads,
-        "failed_reads": report.failed_reads,
-    })
-}
-
 /// Empties every tier. The service forgets first: a round in between could put its last
 /// good figures back.
 async fn clear(site: &Site, client: Client) -> Response {
     site.service.forget();
     let cleared = site.cache.clear().await;
+    told(client, "clear", &cleared)
+}
+
+/// What was cleared, for whoever asked and for the log.
+fn told(client: Client, action: &str, cleared: &Cleared) -> Response {
     let is_complete = cleared.is_complete();
     tracing::info!(
         address = %client.0,
-        action = "clear",
+        action,
         is_complete,
         operations = ?cleared.operations,
         "admin: cleared"
@@ -186,7 +175,7 @@ async fn clear(site: &Site, client: Client) -> Response {
     let (status, message) = if is_complete {
         (
             StatusCode::OK,
-            "Every cache was cleared; the next read asks the sources.",
+            "Everything that was asked for was cleared; the next read asks the sources.",
         )
     } else {
         (
@@ -202,6 +191,16 @@ async fn clear(site: &Site, client: Client) -> Response {
         "timestamp": clock::now(),
     });
     (status, [NO_STORE], Json(body)).into_response()
+}
+
+/// Removes what matches from every tier of every cache. The sources' last good figures stay.
+async fn clear_matching(site: &Site, client: Client, pattern: &str) -> Result<Response, Problem> {
+    let cleared = site.cache.clear_pattern(pattern).await.map_err(|_| {
+        Problem::bad_request(
+            "A pattern is a glob of 1 to 128 bytes: *, ?, [a-z], \\ before a character.",
+        )
+    })?;
+    Ok(told(client, "clear by pattern", &cleared))
 }
 
 /// Each cache's own counters; terrace says what each one means.

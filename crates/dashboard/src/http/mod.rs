@@ -6,12 +6,14 @@ pub mod listener;
 
 mod admin;
 mod health;
+mod market;
 mod page;
 mod summary;
 pub mod ws;
 
 mod admission;
 mod assets;
+mod cacheable;
 mod etag;
 mod frames;
 mod numbers;
@@ -138,6 +140,11 @@ fn router(site: Site) -> Router {
             "/api/crypto/dashboard-summary/refresh",
             get(summary::refresh).post(summary::refresh),
         )
+        .route("/api/v1/markets", get(market::list))
+        .route("/api/v1/markets/{symbol}", get(market::one))
+        .route("/api/v1/markets/{symbol}/candles", get(market::candles))
+        .route("/api/v1/indicators/{symbol}", get(market::indicators))
+        .route("/api/v1/sources", get(market::sources))
         .route("/ws", get(ws::upgrade))
         .fallback(front::not_found)
         .method_not_allowed_fallback(front::method_not_allowed)

@@ -98,7 +98,7 @@ impl Why {
 }
 
 struct SourceLine {
-    name: &'static str,
+    name: String,
     what: &'static str,
     figures: String,
     status: &'static str,
@@ -117,7 +117,7 @@ struct ErrorPage<'a> {
 /// `GET /`.
 pub(crate) async fn index(State(site): State<Site>) -> Response {
     let answer = site.service.fetch_dashboard_summary().await;
-    let html = render(&answer.summary, &site.config.symbols, clock::now());
+    let html = render(&answer.value, &site.config.symbols, clock::now());
     as_html(StatusCode::OK, html)
 }
 
@@ -178,6 +178,12 @@ fn render(summary: &Summary, symbols: &[Symbol], now: Timestamp) -> String {
         rsi_marker: marker(rsi.number),
         sources: Group::ALL
             .into_iter()
+            .filter(|group| {
+                summary
+                    .readings()
+                    .iter()
+                    .any(|r| r.figure.group() == *group)
+            })
             .map(|group| source_line(summary, group))
             .collect(),
         market_cap,
@@ -245,12 +251,11 @@ fn source_line(summary: &Summary, group: Group) -> SourceLine {
         Group::Candles => "daily candles",
         Group::Global => "market, dominance",
         Group::FearGreed => "mood",
+        Group::UsStocks => "US stocks",
+        Group::CrossCheck => "second opinion",
     };
-    let name = match group.source() {
-        Source::Binance => "Binance",
-        Source::CoinGecko => "CoinGecko",
-        Source::AlternativeMe => "alternative.me",
-    };
+    let names = summary.sources_of(group).into_iter().map(Source::title);
+    let name = names.collect::<Vec<_>>().join(", ");
     SourceLine {
         name,
         what,

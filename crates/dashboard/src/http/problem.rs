@@ -68,6 +68,26 @@ impl Problem {
         )
     }
 
+    /// 404: a coin that is not among ours.
+    pub(crate) fn unknown_symbol() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "unknown-symbol",
+            "Unknown symbol",
+            "No such coin here; /api/v1/markets lists those there are.",
+        )
+    }
+
+    /// 422: the data does not make up a value, and none is made up.
+    pub(crate) fn no_value(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "no-value",
+            "No value",
+            detail,
+        )
+    }
+
     /// 405; the router adds `Allow`.
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(

@@ -68,7 +68,9 @@ impl Shown {
             .map(|sample| age_at(sample.observed_at, now))
             .unwrap_or_default();
         let source = match summary.origin() {
-            Origin::Live => figure.group().source().name(),
+            Origin::Live => sample
+                .map_or(figure.group().first_source(), |sample| sample.source)
+                .name(),
             Origin::Simulated => "simulated",
         };
         let why = state
@@ -135,13 +137,15 @@ pub(crate) fn age_at(moment: Timestamp, now: Timestamp) -> String {
 }
 
 /// Every reason; one that is added and forgotten here is shown by its code.
-pub(crate) const REASONS: [Reason; 18] = [
+pub(crate) const REASONS: [Reason; 21] = [
     Reason::NotAskedYet,
     Reason::TimedOut,
     Reason::NotReachable,
     Reason::RateLimited,
     Reason::CoolingDown,
     Reason::BreakerOpen,
+    Reason::OverBudget,
+    Reason::NotReady,
     Reason::Refused,
     Reason::ServerFailed,
     Reason::Redirected,
@@ -152,6 +156,7 @@ pub(crate) const REASONS: [Reason; 18] = [
     Reason::TooFewBars,
     Reason::BarsBroken,
     Reason::FlatWindow,
+    Reason::SourcesDisagree,
     Reason::TooOld,
     Reason::Failed,
 ];
@@ -165,6 +170,8 @@ pub(crate) fn words(reason: Reason) -> &'static str {
         Reason::RateLimited => "asked us to slow down",
         Reason::CoolingDown => "left alone for a while, as it asked",
         Reason::BreakerOpen => "left alone after repeated failures",
+        Reason::OverBudget => "not asked, to keep within its limits",
+        Reason::NotReady => "still computing",
         Reason::Refused => "refused the request",
         Reason::ServerFailed => "failed on its side",
         Reason::Redirected => "sent us elsewhere",
@@ -175,6 +182,7 @@ pub(crate) fn words(reason: Reason) -> &'static str {
         Reason::TooFewBars => "too few closed bars",
         Reason::BarsBroken => "bars with gaps",
         Reason::FlatWindow => "price did not move",
+        Reason::SourcesDisagree => "contradicted by another source",
         Reason::TooOld => "not renewed in time",
         Reason::Failed => "failed",
     }

@@ -151,7 +151,7 @@ impl Walk {
     async fn round(&self) -> Outcome {
         let (answer, outcome) = self.service.refresh_in_background().await;
         self.pulse.rounds.fetch_add(1, Ordering::Relaxed);
-        self.hub.publish("refresher", answer.summary, clock::now());
+        self.hub.publish("refresher", answer.value, clock::now());
         outcome
     }
 

@@ -3,17 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::{
-    figure::{Reason, Source},
-    summary::Summary,
-};
+use super::{figure::Reason, source::Source, summary::Summary};
 
-/// A summary and where it came from.
+/// What was asked for, and where it came from.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    /// The figures. Their JSON is encoded once per value, however many ask for it.
-    pub summary: Arc<Summary>,
+pub struct Answer<T = Summary> {
+    /// What was asked for. A summary's JSON is encoded once, however many ask for it.
+    pub value: Arc<T>,
     /// How long ago it was made.
     pub age: Duration,
     /// Whether it is past its fresh time.
@@ -45,12 +43,14 @@ pub enum Refreshed {
 }
 
 /// How a source is doing. Nothing is asked to find out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceReport {
     /// Which one.
     pub source: Source,
-    /// `closed`, `open` or `half-open`.
-    pub breaker: &'static str,
+    /// Whether it is asked at all: some need a setting. The rest tells nothing if not.
+    pub is_on: bool,
+    /// Its breaker.
+    pub breaker: Breaker,
     /// When a read last succeeded.
     pub last_success: Option<Timestamp>,
     /// Why the latest read failed; none when it succeeded or nothing was read yet.
@@ -61,4 +61,48 @@ pub struct SourceReport {
     pub reads: u64,
     /// See `reads`.
     pub failed_reads: u64,
+    /// Calls since start: a read may take several, or none where the source is left alone.
+    pub calls: u64,
+    /// What may be asked at once of what it grants.
+    pub allowance_left: f64,
+}
+
+/// Whether a source that failed is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Breaker {
+    /// It is asked.
+    Closed,
+    /// It is not.
+    Open,
+    /// One question is finding out.
+    HalfOpen,
+}
+
+impl Breaker {
+    /// The word in JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        }
+    }
+}
+
+impl SourceReport {
+    /// A source that is not asked, for want of a setting.
+    pub(crate) fn off(source: Source) -> Self {
+        Self {
+            source,
+            is_on: false,
+            breaker: Breaker::Closed,
+            last_success: None,
+            last_error: None,
+            cooling_until: None,
+            reads: 0,
+            failed_reads: 0,
+            calls: 0,
+            allowance_left: 0.0,
+        }
+    }
 }

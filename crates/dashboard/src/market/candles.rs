@@ -2,107 +2,115 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
-use super::{
-    checked::{decimal, millis, positive},
-    figure::Reason,
-};
+use super::{figure::Reason, source::Source};
+use crate::cache::keys::Interval;
 
-/// One bar. Only what indicators read is kept.
+/// One bar. Invariant: prices are finite and more than zero, the highest and the lowest enclose the
+/// others, the volume is finite and not negative.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bar {
     /// Its first millisecond since 1970.
     pub open_ms: i64,
     /// Its last millisecond since 1970.
     pub close_ms: i64,
-    /// The last price in it. Invariant: finite, more than zero.
+    /// The first price in it.
+    pub open: f64,
+    /// The highest.
+    pub high: f64,
+    /// The lowest.
+    pub low: f64,
+    /// The last price in it, so far.
     pub close: f64,
+    /// What was traded in it, in the coin.
+    pub volume: f64,
 }
 
-/// The closed bars of one market, oldest first.
+impl Bar {
+    /// Whether its prices can belong together.
+    pub(crate) fn checked(self) -> Result<Self, Reason> {
+        let encloses =
+            self.low <= self.open.min(self.close) && self.high >= self.open.max(self.close);
+        if encloses {
+            Ok(self)
+        } else {
+            Err(Reason::OutOfRange)
+        }
+    }
+}
+
+/// The bars of one market, oldest first.
 ///
-/// Invariant: each bar begins where the one before it ended, and the last one is the newest that
-/// was closed by the source's own time.
+/// Invariant: each bar begins where the one before it ended; `closed` ends with the newest bar that
+/// was closed by the source's own time, and `open` is the one after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candles {
-    /// The bars.
-    pub bars: Vec<Bar>,
+    /// Who published them.
+    pub source: Source,
+    /// The closed bars.
+    pub closed: Vec<Bar>,
+    /// The bar that goes on, where the source sends it.
+    pub open: Option<Bar>,
     /// When they reached us.
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub received_at: Timestamp,
 }
 
 impl Candles {
-    /// Keeps the bars that were closed before the source's own time, and checks that they join.
+    /// Parts the bars that were closed before the source's own time from the open one, and checks
+    /// that they join.
     ///
     /// # Errors
     /// `BarsBroken` for a gap, a duplicate, a bar out of order, or an end that lies too far back.
-    pub fn from_bars(
+    pub fn of(
         bars: Vec<Bar>,
-        span_ms: i64,
+        interval: Interval,
+        source: Source,
         source_time: Timestamp,
         received_at: Timestamp,
     ) -> Result<Self, Reason> {
         let now_ms = source_time.as_millisecond();
-        let is_whole = |bar: &Bar| bar.close_ms == bar.open_ms + span_ms - 1;
-        let joins = |pair: &[Bar]| pair[1].open_ms == pair[0].open_ms + span_ms;
-        if !bars.iter().all(is_whole) || !bars.windows(2).all(joins) {
+        let end_of = |open_ms| interval.end_ms(open_ms).ok_or(Reason::OutOfRange);
+        for bar in &bars {
+            if bar.close_ms != end_of(bar.open_ms)? {
+                return Err(Reason::BarsBroken);
+            }
+        }
+        let joins = |pair: &[Bar]| pair[1].open_ms == pair[0].close_ms + 1;
+        if !bars.windows(2).all(joins) {
             return Err(Reason::BarsBroken);
         }
-        let closed: Vec<Bar> = bars
-            .into_iter()
-            .filter(|bar| bar.close_ms < now_ms)
-            .collect();
-        let is_current = closed
-            .last()
-            .is_none_or(|bar| now_ms - bar.close_ms <= span_ms);
-        if is_current {
-            Ok(Self {
-                bars: closed,
-                received_at,
-            })
-        } else {
-            Err(Reason::BarsBroken)
+        let is_closed = |bar: &Bar| bar.close_ms < now_ms;
+        let mut closed = bars;
+        let mut open = closed.split_off(closed.partition_point(is_closed));
+        if open.len() > 1 {
+            // Bars of the future.
+            return Err(Reason::BarsBroken);
         }
+        if let Some(last) = closed.last()
+            && end_of(last.close_ms + 1)? < now_ms
+        {
+            return Err(Reason::BarsBroken);
+        }
+        Ok(Self {
+            source,
+            closed,
+            open: open.pop(),
+            received_at,
+        })
     }
 
-    /// The closing prices.
+    /// The closing prices of the closed bars.
     pub fn closes(&self) -> Vec<f64> {
-        self.bars.iter().map(|bar| bar.close).collect()
+        self.closed.iter().map(|bar| bar.close).collect()
     }
 
     /// When the newest closed bar ended.
     pub fn bar_time(&self) -> Option<Timestamp> {
-        self.bars
+        self.closed
             .last()
             .and_then(|bar| Timestamp::from_millisecond(bar.close_ms).ok())
     }
-}
-
-/// Reads one of Binance's rows of twelve; the prices are decimals in strings.
-///
-/// # Errors
-/// Why the row is not a bar.
-pub(crate) fn bar(row: &[Json]) -> Result<Bar, Reason> {
-    let price = |index: usize| decimal(row.get(index)).and_then(positive);
-    let time = |index: usize| {
-        let ms = row
-            .get(index)
-            .and_then(Json::as_i64)
-            .ok_or(Reason::NotDecodable)?;
-        millis(ms).map(Timestamp::as_millisecond)
-    };
-    let (open, high, low, close) = (price(1)?, price(2)?, price(3)?, price(4)?);
-    let is_sane = low <= open.min(close) && high >= open.max(close);
-    if !is_sane {
-        return Err(Reason::OutOfRange);
-    }
-    Ok(Bar {
-        open_ms: time(0)?,
-        close_ms: time(6)?,
-        close,
-    })
 }
 
 #[cfg(test)]
@@ -115,7 +123,11 @@ mod tests {
         let bar = |&n: &i64| Bar {
             open_ms: n * DAY_MS,
             close_ms: (n + 1) * DAY_MS - 1,
+            open: 1.0,
+            high: 1.0,
+            low: 1.0,
             close: 1.0,
+            volume: 0.0,
         };
         numbers.iter().map(bar).collect()
     }
@@ -124,15 +136,22 @@ mod tests {
         Timestamp::from_millisecond(ms).unwrap()
     }
 
-    fn checked(bars: Vec<Bar>, now_ms: i64) -> Result<usize, Reason> {
-        Candles::from_bars(bars, DAY_MS, at(now_ms), at(now_ms)).map(|candles| candles.bars.len())
+    fn checked(bars: Vec<Bar>, now_ms: i64) -> Result<(usize, bool), Reason> {
+        {
+            let now = at(now_ms);
+            let candles = Candles::of(bars, Interval::Day1, Source::Binance, now, now)?;
+            Ok((candles.closed.len(), candles.open.is_some()))
+        }
     }
 
     #[test]
     fn a_bar_is_closed_once_the_source_is_past_its_last_millisecond() {
         let close_ms = 103 * DAY_MS - 1;
-        assert_eq!(checked(days(&[100, 101, 102]), close_ms), Ok(2));
-        assert_eq!(checked(days(&[100, 101, 102]), close_ms + 1), Ok(3));
+        assert_eq!(checked(days(&[100, 101, 102]), close_ms), Ok((2, true)));
+        assert_eq!(
+            checked(days(&[100, 101, 102]), close_ms + 1),
+            Ok((3, false))
+        );
     }
 
     #[test]

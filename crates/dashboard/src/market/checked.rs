@@ -5,20 +5,7 @@ use std::ops::RangeInclusive;
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use super::figure::{Figure, Reason, Value};
-
-/// A figure's value and when it was so, or why there is none.
-pub(crate) type Checked = Result<(Value, Timestamp), Reason>;
-
-/// What one read of a group gave: for each figure the value and when it was so, or why not.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Batch {
-    pub(crate) figures: Vec<(Figure, Checked)>,
-    /// How long the source itself says that this lasts.
-    pub(crate) lasts: Option<std::time::Duration>,
-    /// When it reached us.
-    pub(crate) received_at: Timestamp,
-}
+use super::figure::Reason;
 
 /// The largest number that any figure can honestly be: a market in the quintillions.
 const LARGEST: f64 = 1e18;
@@ -57,6 +44,15 @@ pub(crate) fn positive(number: f64) -> Result<f64, Reason> {
     }
 }
 
+/// What was traded: zero is possible.
+pub(crate) fn volume(number: f64) -> Result<f64, Reason> {
+    if (0.0..=LARGEST).contains(&number) {
+        Ok(number)
+    } else {
+        Err(Reason::OutOfRange)
+    }
+}
+
 /// A change in percent.
 pub(crate) fn change(number: f64) -> Result<f64, Reason> {
     if CHANGE.contains(&number) {
@@ -84,6 +80,22 @@ pub(crate) fn label(json: Option<&Json>) -> Result<String, Reason> {
     } else {
         Err(Reason::OutOfRange)
     }
+}
+
+/// A time after 1970, a whole number of so many milliseconds.
+pub(crate) fn instant(json: Option<&Json>, unit_ms: i64) -> Result<Timestamp, Reason> {
+    let count = present(json)?.as_i64().ok_or(Reason::NotDecodable)?;
+    count
+        .checked_mul(unit_ms)
+        .ok_or(Reason::OutOfRange)
+        .and_then(millis)
+}
+
+/// A time after 1970, as RFC 3339 writes it.
+pub(crate) fn iso(json: Option<&Json>) -> Result<Timestamp, Reason> {
+    let text = present(json)?.as_str().ok_or(Reason::NotDecodable)?;
+    let time: Timestamp = text.parse().map_err(|_| Reason::NotDecodable)?;
+    millis(time.as_millisecond())
 }
 
 /// A time after 1970.

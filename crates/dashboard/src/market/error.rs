@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::figure::Reason;
+use super::{figure::Reason, technical::NoTechnical, transport::Unreached};
 
 /// Why a read of a source gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
     #[error("no answer in time")]
     TimedOut,
-    /// Invariant: the error was stripped of its address, which may carry a secret.
+    /// Invariant: the error names no address, which may carry a secret.
     #[error("the connection failed")]
-    NotReachable(#[source] reqwest::Error),
+    NotReachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("answered with status {status}")]
     Status {
         status: u16,
@@ -25,6 +25,10 @@ pub(crate) enum UpstreamError {
     NotDecodable(#[source] serde_json::Error),
     #[error("the body does not hold what it should: {}", .0.code())]
     Rejected(Reason),
+    #[error("it is still being computed there")]
+    Pending,
+    #[error("not asked: its allowance is used up for another {wait:?}")]
+    OverBudget { wait: Duration },
     #[error("not asked: the breaker is open")]
     BreakerOpen,
     #[error("not asked: the source wants to be left alone for another {wait:?}")]
@@ -42,13 +46,17 @@ pub(crate) enum Verdict {
     LeaveAlone(Option<Duration>),
     /// The source does not serve us at all, and will not soon.
     ShutOut(Duration),
-    /// Only this question failed, or nobody was asked.
+    /// Only this question failed.
     Unrelated,
+    /// Nobody was asked.
+    Unasked,
 }
 
 /// A firewall's 403 may mean rate; a shut door stays shut for longer.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(5 * 60);
 const SHUT_OUT_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// What is still being computed is asked for again after this.
+const PENDING_PAUSE: Duration = Duration::from_millis(1_500);
 
 impl UpstreamError {
     /// The code that readers see.
@@ -65,6 +73,8 @@ impl UpstreamError {
             Self::TooLarge { .. } => Reason::TooLarge,
             Self::NotDecodable(_) => Reason::NotDecodable,
             Self::Rejected(reason) => *reason,
+            Self::Pending => Reason::NotReady,
+            Self::OverBudget { .. } => Reason::OverBudget,
             Self::BreakerOpen => Reason::BreakerOpen,
             Self::CoolingDown { .. } => Reason::CoolingDown,
             Self::Cache(_) => Reason::Failed,
@@ -74,7 +84,7 @@ impl UpstreamError {
     /// Whether the same question may get an answer a moment later.
     pub(crate) fn is_retryable(&self) -> bool {
         match self {
-            Self::TimedOut | Self::NotReachable(_) => true,
+            Self::TimedOut | Self::NotReachable(_) | Self::Pending => true,
             Self::Status {
                 status,
                 retry_after,
@@ -92,6 +102,7 @@ impl UpstreamError {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
+            Self::Pending => Some(PENDING_PAUSE),
             _ => None,
         }
     }
@@ -117,13 +128,40 @@ impl UpstreamError {
             | Self::Redirected { .. }
             | Self::TooLarge { .. }
             | Self::NotDecodable(_) => Verdict::Broken,
-            Self::Status { .. }
-            | Self::Rejected(_)
+            Self::Status { .. } | Self::Rejected(_) | Self::Pending => Verdict::Unrelated,
+            Self::OverBudget { .. }
             | Self::BreakerOpen
             | Self::CoolingDown { .. }
-            | Self::Cache(_) => Verdict::Unrelated,
+            | Self::Cache(_) => Verdict::Unasked,
         }
     }
+}
+
+impl From<Unreached> for UpstreamError {
+    fn from(unreached: Unreached) -> Self {
+        match unreached {
+            Unreached::TimedOut => Self::TimedOut,
+            Unreached::Failed(cause) => Self::NotReachable(cause),
+            Unreached::TooLarge => Self::TooLarge {
+                limit_bytes: super::transport::BODY_LIMIT_BYTES,
+            },
+        }
+    }
+}
+
+/// Nothing can be had now: every source failed, and what is cached is too old or was never there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no source has it: {}", .0.code())]
+pub struct Unavailable(pub Reason);
+
+/// Why there is no indicator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum TechnicalError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error(transparent)]
+    NoTechnical(#[from] NoTechnical),
 }
 
 /// The service could not be put together.

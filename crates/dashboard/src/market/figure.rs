@@ -3,32 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::symbol::Symbol;
+pub use super::source::Source;
+use super::{stock::Fund, symbol::Symbol};
 
-/// Who publishes figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum Source {
-    Binance,
-    CoinGecko,
-    AlternativeMe,
-}
-
-impl Source {
-    /// Every source.
-    pub const ALL: [Self; 3] = [Self::Binance, Self::CoinGecko, Self::AlternativeMe];
-
-    /// The name in JSON and logs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Binance => "binance",
-            Self::CoinGecko => "coingecko",
-            Self::AlternativeMe => "alternative.me",
-        }
-    }
-}
-
-/// Figures that are read together, at one source, at one interval.
+/// Figures that are read together, at one interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Group {
@@ -36,11 +14,21 @@ pub enum Group {
     Candles,
     Global,
     FearGreed,
+    UsStocks,
+    /// Prices of a second source, to hold the first one's against; never shown.
+    CrossCheck,
 }
 
 impl Group {
     /// Every group.
-    pub const ALL: [Self; 4] = [Self::Prices, Self::Candles, Self::Global, Self::FearGreed];
+    pub const ALL: [Self; 6] = [
+        Self::Prices,
+        Self::Candles,
+        Self::Global,
+        Self::FearGreed,
+        Self::UsStocks,
+        Self::CrossCheck,
+    ];
 
     /// The name in JSON and logs.
     pub const fn name(self) -> &'static str {
@@ -49,16 +37,36 @@ impl Group {
             Self::Candles => "indicators",
             Self::Global => "market",
             Self::FearGreed => "fear_greed",
+            Self::UsStocks => "us_stock_indices",
+            Self::CrossCheck => "cross_check",
         }
     }
 
-    /// Who publishes it.
-    pub const fn source(self) -> Source {
+    /// Who is asked for it, one after the other until somebody knows.
+    pub const fn sources(self) -> &'static [Source] {
         match self {
-            Self::Prices | Self::Candles => Source::Binance,
-            Self::Global => Source::CoinGecko,
-            Self::FearGreed => Source::AlternativeMe,
+            Self::Prices => &[
+                Source::Binance,
+                Source::Coinbase,
+                Source::Kraken,
+                Source::CoinGecko,
+            ],
+            Self::Candles => &[
+                Source::Binance,
+                Source::Coinbase,
+                Source::Kraken,
+                Source::Taapi,
+            ],
+            Self::Global => &[Source::CoinGecko, Source::CoinMarketCap],
+            Self::FearGreed => &[Source::AlternativeMe],
+            Self::UsStocks => &[Source::Finnhub],
+            Self::CrossCheck => &[Source::Kraken],
         }
+    }
+
+    /// Who is asked first.
+    pub const fn first_source(self) -> Source {
+        self.sources()[0]
     }
 }
 
@@ -76,12 +84,14 @@ pub enum Figure {
     FearGreed,
     FearGreedLabel,
     BtcRsi14,
+    FundPrice(Fund),
+    FundChange(Fund),
 }
 
 impl Figure {
-    /// The figures of a summary over these coins, in the order of the JSON.
-    pub fn all(symbols: &[Symbol]) -> Vec<Self> {
-        let mut figures = Vec::with_capacity(symbols.len() * 2 + 8);
+    /// The figures of a summary over these coins and funds, in the order of the JSON.
+    pub fn all(symbols: &[Symbol], funds: &[Fund]) -> Vec<Self> {
+        let mut figures = Vec::with_capacity((symbols.len() + funds.len()) * 2 + 8);
         for &symbol in symbols {
             figures.extend([Self::Price(symbol), Self::Change24h(symbol)]);
         }
@@ -95,6 +105,9 @@ impl Figure {
             Self::FearGreedLabel,
             Self::BtcRsi14,
         ]);
+        for &fund in funds {
+            figures.extend([Self::FundPrice(fund), Self::FundChange(fund)]);
+        }
         figures
     }
 
@@ -111,6 +124,8 @@ impl Figure {
             Self::FearGreed => "fng_value".to_owned(),
             Self::FearGreedLabel => "fng_classification".to_owned(),
             Self::BtcRsi14 => "btc_rsi_14".to_owned(),
+            Self::FundPrice(fund) => format!("us_stock_indices.{}.price", fund.code()),
+            Self::FundChange(fund) => format!("us_stock_indices.{}.change_percent", fund.code()),
         }
     }
 
@@ -135,13 +150,24 @@ impl Figure {
             | Self::EthShare => Group::Global,
             Self::FearGreed | Self::FearGreedLabel => Group::FearGreed,
             Self::BtcRsi14 => Group::Candles,
+            Self::FundPrice(_) | Self::FundChange(_) => Group::UsStocks,
         }
     }
 
-    /// The currency that a price is quoted in. USDT is not USD, and the JSON says so.
-    pub const fn quote(self) -> Option<&'static str> {
+    /// Whether two sources can be held against one another: for a change of some percent, a fifth
+    /// more or less says nothing.
+    pub(crate) const fn is_level(self) -> bool {
+        !matches!(
+            self,
+            Self::Change24h(_) | Self::MarketCapChange24h | Self::FundChange(_)
+        )
+    }
+
+    /// The currency that a price from this source is quoted in.
+    pub const fn quote(self, source: Source) -> Option<&'static str> {
         match self {
-            Self::Price(_) => Some("USDT"),
+            Self::Price(_) => Some(source.quote()),
+            Self::FundPrice(_) => Some("USD"),
             _ => None,
         }
     }
@@ -162,6 +188,8 @@ pub enum Value {
 pub struct Sample {
     /// What it said.
     pub value: Value,
+    /// Who said it.
+    pub source: Source,
     /// When the source says that it was so.
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub observed_at: Timestamp,
@@ -180,6 +208,8 @@ pub enum Reason {
     RateLimited,
     CoolingDown,
     BreakerOpen,
+    OverBudget,
+    NotReady,
     Refused,
     ServerFailed,
     Redirected,
@@ -190,6 +220,7 @@ pub enum Reason {
     TooFewBars,
     BarsBroken,
     FlatWindow,
+    SourcesDisagree,
     TooOld,
     Failed,
 }
@@ -204,6 +235,8 @@ impl Reason {
             Self::RateLimited => "rate_limited",
             Self::CoolingDown => "cooling_down",
             Self::BreakerOpen => "breaker_open",
+            Self::OverBudget => "over_budget",
+            Self::NotReady => "not_ready",
             Self::Refused => "refused",
             Self::ServerFailed => "server_error",
             Self::Redirected => "redirected",
@@ -214,6 +247,7 @@ impl Reason {
             Self::TooFewBars => "too_few_bars",
             Self::BarsBroken => "bars_broken",
             Self::FlatWindow => "flat_window",
+            Self::SourcesDisagree => "sources_disagree",
             Self::TooOld => "too_old",
             Self::Failed => "failed",
         }

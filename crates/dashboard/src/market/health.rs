@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
-    answer::SourceReport,
+    answer::{self, SourceReport},
     error::{UpstreamError, Verdict},
-    figure::{Reason, Source},
+    figure::{Group, Reason},
+    source::Source,
 };
 
 /// Reads in a row that must fail before the source is left alone.
@@ -46,8 +47,10 @@ struct Chart {
     retry_credit: u32,
     reads: u64,
     failed_reads: u64,
+    calls: u64,
     last_success: Option<Timestamp>,
-    last_error: Option<Reason>,
+    /// What still fails, the newest last: one question may fail while another is answered.
+    troubles: Vec<(Group, Reason)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +75,7 @@ struct Cooling {
 #[derive(Debug)]
 pub(crate) struct Pass<'a> {
     health: &'a Health,
+    group: Group,
     is_probe: bool,
 }
 
@@ -86,14 +90,15 @@ impl Health {
                 retry_credit: RETRY_RESERVE,
                 reads: 0,
                 failed_reads: 0,
+                calls: 0,
                 last_success: None,
-                last_error: None,
+                troubles: Vec::new(),
             }),
         }
     }
 
     /// Lets a read through, or says why not.
-    pub(crate) fn admit(&self, now: Instant) -> Result<Pass<'_>, UpstreamError> {
+    pub(crate) fn admit(&self, group: Group, now: Instant) -> Result<Pass<'_>, UpstreamError> {
         let mut chart = self.chart();
         if let Some(cooling) = chart.cooling {
             if now < cooling.until {
@@ -116,6 +121,7 @@ impl Health {
         chart.retry_credit = (chart.retry_credit + RETRY_EARNED).min(RETRY_RESERVE);
         Ok(Pass {
             health: self,
+            group,
             is_probe,
         })
     }
@@ -128,40 +134,36 @@ impl Health {
         }
     }
 
-    /// What a whole round came to: an answer with nothing usable in it is trouble too, though the
-    /// read succeeded. Not having asked tells less than why nobody asks.
-    pub(crate) fn conclude(&self, trouble: Option<Reason>) {
-        let mut chart = self.chart();
-        let is_unasked = matches!(trouble, Some(Reason::BreakerOpen | Reason::CoolingDown));
-        if is_unasked && chart.last_error.is_some() {
-            return;
-        }
-        let source = self.source.name();
-        match (chart.last_error, trouble) {
-            (None, Some(reason)) => tracing::warn!(source, cause = reason.code(), "source fails"),
-            (Some(_), None) => tracing::info!(source, "source works again"),
-            _ => {}
-        }
-        chart.last_error = trouble;
+    /// A question is on its way.
+    pub(crate) fn count_call(&self) {
+        self.chart().calls += 1;
+    }
+
+    /// Its latest answer for these figures was of no use.
+    pub(crate) fn complain(&self, group: Group, trouble: Reason) {
+        self.chart().note(self.source, group, Some(trouble));
     }
 
     pub(crate) fn report(&self, now: Instant) -> SourceReport {
         let chart = self.chart();
         SourceReport {
             source: self.source,
+            is_on: true,
             breaker: match chart.breaker {
-                Breaker::Closed { .. } => "closed",
-                Breaker::Open { .. } => "open",
-                Breaker::Probing => "half-open",
+                Breaker::Closed { .. } => answer::Breaker::Closed,
+                Breaker::Open { .. } => answer::Breaker::Open,
+                Breaker::Probing => answer::Breaker::HalfOpen,
             },
             last_success: chart.last_success,
-            last_error: chart.last_error,
+            last_error: chart.troubles.last().map(|(_, reason)| *reason),
             cooling_until: chart
                 .cooling
                 .filter(|c| now < c.until)
                 .map(|c| c.until_shown),
             reads: chart.reads,
             failed_reads: chart.failed_reads,
+            calls: chart.calls,
+            allowance_left: 0.0,
         }
     }
 
@@ -171,7 +173,45 @@ impl Health {
     }
 }
 
+impl Chart {
+    /// How a question fared. Not having asked tells less than why nobody asks.
+    fn note(&mut self, source: Source, group: Group, trouble: Option<Reason>) {
+        let is_unasked = matches!(
+            trouble,
+            Some(Reason::BreakerOpen | Reason::CoolingDown | Reason::OverBudget)
+        );
+        if is_unasked && !self.troubles.is_empty() {
+            return;
+        }
+        let failed = !self.troubles.is_empty();
+        self.troubles.retain(|(about, _)| *about != group);
+        self.troubles.extend(trouble.map(|reason| (group, reason)));
+        let source = source.name();
+        match self.troubles.last() {
+            Some((_, reason)) if !failed => {
+                tracing::warn!(source, cause = reason.code(), "source fails");
+            }
+            None if failed => tracing::info!(source, "source works again"),
+            _ => {}
+        }
+    }
+
+    /// A shorter word never shortens a longer one. Whether this one counts.
+    fn cool(&mut self, wait: Duration, now: Instant, until_shown: Timestamp) -> bool {
+        let until = now + wait;
+        let counts = self.cooling.is_none_or(|cooling| cooling.until < until);
+        if counts {
+            self.cooling = Some(Cooling { until, until_shown });
+        }
+        counts
+    }
+}
+
 impl Pass<'_> {
+    pub(crate) fn source(&self) -> Source {
+        self.health.source
+    }
+
     /// Whether one more attempt may be made: a probe has one, others draw on the budget.
     pub(crate) fn take_retry(&self) -> bool {
         let mut chart = self.health.chart();
@@ -193,13 +233,10 @@ impl Pass<'_> {
                 chart.unsaid_cool_downs += 1;
                 (UNSAID_COOL_DOWN * 2_u32.pow(doublings)).min(UNSAID_COOL_DOWN_MAX)
             }
-            Verdict::Broken | Verdict::Unrelated => return,
+            Verdict::Broken | Verdict::Unrelated | Verdict::Unasked => return,
         };
-        let until = now + wait;
-        // A shorter word never shortens a longer one.
-        if chart.cooling.is_none_or(|cooling| cooling.until < until) {
-            let until_shown = shown.checked_add(wait).unwrap_or(Timestamp::MAX);
-            chart.cooling = Some(Cooling { until, until_shown });
+        let until_shown = shown.checked_add(wait).unwrap_or(Timestamp::MAX);
+        if chart.cool(wait, now, until_shown) {
             tracing::info!(
                 source = health.source.name(),
                 wait_s = wait.as_secs(),
@@ -219,13 +256,17 @@ impl Pass<'_> {
         }
         chart.unsaid_cool_downs = 0;
         chart.last_success = Some(shown);
+        chart.note(self.health.source, self.group, None);
     }
 
     /// The read failed.
     pub(crate) fn fail(self, error: &UpstreamError, now: Instant) {
         let mut chart = self.health.chart();
         chart.failed_reads += 1;
+        chart.note(self.health.source, self.group, Some(error.reason()));
         let failures = match (chart.breaker, error.verdict()) {
+            // A probe that was not made is given back when the pass is dropped.
+            (_, Verdict::Unasked) => return,
             (_, Verdict::Unrelated | Verdict::LeaveAlone(_) | Verdict::ShutOut(_)) => {
                 // It answered, if only to say no. A probe that was answered has found a live host.
                 if self.is_probe {
@@ -259,7 +300,7 @@ impl Drop for Pass<'_> {
             let mut chart = self.health.chart();
             if chart.breaker == Breaker::Probing {
                 chart.breaker = Breaker::Open {
-                    until: crate::clock::monotonic(),
+                    until: Instant::now(),
                 };
             }
         }
@@ -278,7 +319,7 @@ mod tests {
         let health = Health::new(Source::Binance);
         for _ in 0..FAILURES_TO_OPEN {
             health
-                .admit(now)
+                .admit(Group::Prices, now)
                 .expect("the breaker is closed")
                 .fail(&broken(), now);
         }
@@ -289,16 +330,21 @@ mod tests {
     async fn five_failed_reads_open_the_breaker_and_one_probe_closes_it() {
         let now = Instant::now();
         let health = broken_five_times(now);
-        assert!(matches!(health.admit(now), Err(UpstreamError::BreakerOpen)));
-        let later = now + OPEN_FOR;
-        let probe = health.admit(later).expect("a probe is let through");
         assert!(matches!(
-            health.admit(later),
+            health.admit(Group::Prices, now),
+            Err(UpstreamError::BreakerOpen)
+        ));
+        let later = now + OPEN_FOR;
+        let probe = health
+            .admit(Group::Prices, later)
+            .expect("a probe is let through");
+        assert!(matches!(
+            health.admit(Group::Prices, later),
             Err(UpstreamError::BreakerOpen)
         ));
         assert!(!probe.take_retry());
         probe.succeed(crate::clock::now());
-        assert!(health.admit(later).is_ok());
+        assert!(health.admit(Group::Prices, later).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -306,9 +352,9 @@ mod tests {
         let now = Instant::now();
         let health = broken_five_times(now);
         let later = now + OPEN_FOR;
-        drop(health.admit(later));
+        drop(health.admit(Group::Prices, later));
         tokio::time::advance(OPEN_FOR).await;
-        assert!(health.admit(later).is_ok());
+        assert!(health.admit(Group::Prices, later).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -316,12 +362,14 @@ mod tests {
         let now = Instant::now();
         let health = broken_five_times(now);
         health.forget(now);
-        let pass = health.admit(now).expect("forgetting lets a probe through");
+        let pass = health
+            .admit(Group::Prices, now)
+            .expect("forgetting lets a probe through");
         let wait = Duration::from_secs(60);
         pass.cool_down(Verdict::LeaveAlone(Some(wait)), now, crate::clock::now());
         health.forget(now);
         assert!(matches!(
-            health.admit(now),
+            health.admit(Group::Prices, now),
             Err(UpstreamError::CoolingDown { .. })
         ));
     }
@@ -332,7 +380,7 @@ mod tests {
         let health = Health::new(Source::Binance);
         let mut retries = 0;
         for _ in 0..1_000 {
-            let pass = health.admit(now).expect("nothing failed");
+            let pass = health.admit(Group::Prices, now).expect("nothing failed");
             retries += u32::from(pass.take_retry());
             pass.succeed(crate::clock::now());
         }

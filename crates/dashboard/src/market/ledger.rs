@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
-    checked::Batch,
-    figure::{Figure, Group, Reading, Reason, Sample, State},
+    batch::Batch,
+    figure::{Figure, Group, Reading, Reason, Sample, State, Value},
+    source::Source,
+    stock::Fund,
     summary::Summary,
     symbol::Symbol,
 };
@@ -31,6 +33,13 @@ pub(crate) const REFRESH_PAUSE: Duration = Duration::from_secs(10);
 /// What the sources publish at; upstreams.md 2.8.
 const GLOBAL_INTERVAL: Duration = Duration::from_secs(600);
 const FEAR_GREED_INTERVAL: Duration = Duration::from_secs(3_600);
+const US_STOCKS_INTERVAL: Duration = Duration::from_secs(60);
+/// One call a minute buys a second opinion on every price.
+const CROSS_CHECK_INTERVAL: Duration = Duration::from_secs(60);
+/// Two opinions that are further apart than this are not about the same moment.
+const SAME_MOMENT: Duration = Duration::from_secs(120);
+/// Two sources that differ by more than a fifth: one of them is wrong, and nobody knows which.
+const MOST_APART: f64 = 1.2;
 
 /// How often groups are asked, and how long their values last.
 #[derive(Clone, Debug)]
@@ -48,6 +57,8 @@ impl Pace {
             Group::Candles => self.candles,
             Group::Global => GLOBAL_INTERVAL,
             Group::FearGreed => FEAR_GREED_INTERVAL,
+            Group::UsStocks => US_STOCKS_INTERVAL,
+            Group::CrossCheck => CROSS_CHECK_INTERVAL.max(self.round),
         }
     }
 
@@ -58,6 +69,8 @@ impl Pace {
             Group::Candles => Duration::from_secs(60),
             Group::Global => GLOBAL_INTERVAL,
             Group::FearGreed => FEAR_GREED_INTERVAL,
+            Group::UsStocks => US_STOCKS_INTERVAL,
+            Group::CrossCheck => CROSS_CHECK_INTERVAL,
         };
         table.max(self.interval(group) + self.round + self.slack)
     }
@@ -68,6 +81,8 @@ impl Pace {
             Group::Candles => Duration::from_secs(3_600),
             Group::Global => Duration::from_secs(6 * 3_600),
             Group::FearGreed => LONGEST_HARD_TIME,
+            Group::UsStocks => Duration::from_secs(24 * 3_600),
+            Group::CrossCheck => SAME_MOMENT,
         };
         table.max(self.soft(group))
     }
@@ -93,6 +108,7 @@ struct Page {
 pub(crate) struct Ledger {
     pace: Pace,
     symbols: Vec<Symbol>,
+    funds: Vec<Fund>,
     /// Rounds that began before the ledger was emptied may not write into it.
     generation: u64,
     pages: HashMap<Group, Page>,
@@ -115,6 +131,7 @@ impl Ledger {
                 slack: config.upstream_timeout,
             },
             symbols: config.symbols.clone(),
+            funds: config.funds(),
             generation: 0,
             pages: HashMap::new(),
         }
@@ -144,7 +161,9 @@ impl Ledger {
             let tolerance = (wait / 10).min(Duration::from_millis(500));
             now + tolerance >= at + wait
         };
-        let groups = Group::ALL.into_iter().filter(is_due).collect();
+        let is_wanted = |group: &Group| *group != Group::UsStocks || !self.funds.is_empty();
+        let groups = Group::ALL.into_iter().filter(is_wanted).filter(is_due);
+        let groups = groups.collect();
         Claim {
             groups,
             generation: self.generation,
@@ -165,39 +184,51 @@ impl Ledger {
         }
         let interval = self.pace.interval(group);
         let soon = interval.min(self.pace.round);
+        let hard = self.pace.hard(group);
+        let witness = self.witness();
         let page = self.pages.entry(group).or_default();
-        let batch = match attempt {
-            Ok(batch) => batch,
+        match attempt {
             Err(reason) => {
                 page.failed = Some(reason);
                 page.asked = Some((claim.at, soon));
-                return;
             }
+            Ok(batch) => {
+                page.failed = None;
+                page.rejected.clear();
+                // Candles may come out of the cache: they last from when they reached us.
+                let held_for = batch.held_for(now);
+                let lasts = batch.lasts.unwrap_or(interval).min(interval);
+                let wait = lasts.saturating_sub(held_for);
+                let is_good = batch.has_value();
+                page.asked = Some((claim.at, if is_good { wait } else { soon }));
+                let first = group.first_source();
+                for (figure, read) in batch.figures {
+                    let witness = witness.get(&figure).filter(|_| group == Group::Prices);
+                    page.take(figure, read, witness, hard, first);
+                }
+            }
+        }
+        if group == Group::CrossCheck {
+            self.hear_witness();
+        }
+    }
+
+    /// What the second source last said of prices.
+    fn witness(&self) -> HashMap<Figure, Sample> {
+        let page = self.pages.get(&Group::CrossCheck);
+        page.map(|page| page.samples.clone()).unwrap_or_default()
+    }
+
+    /// Prices that the witness contradicts are not good until the two agree again.
+    fn hear_witness(&mut self) {
+        let witness = self.witness();
+        let Some(prices) = self.pages.get_mut(&Group::Prices) else {
+            return;
         };
-        page.failed = None;
-        page.rejected.clear();
-        // Candles may come out of the cache: they last from when they reached us.
-        let held_for = elapsed(batch.received_at, now);
-        let wait = batch
-            .lasts
-            .unwrap_or(interval)
-            .min(interval)
-            .saturating_sub(held_for);
-        let is_good = batch.figures.iter().any(|(_, value)| value.is_ok());
-        page.asked = Some((claim.at, if is_good { wait } else { soon }));
-        for (figure, value) in batch.figures {
-            match value {
-                Ok((value, observed_at)) => {
-                    let sample = Sample {
-                        value,
-                        observed_at,
-                        received_at: batch.received_at,
-                    };
-                    page.samples.insert(figure, sample);
-                }
-                Err(reason) => {
-                    page.rejected.insert(figure, reason);
-                }
+        for (figure, said) in witness {
+            let sample = prices.samples.get(&figure);
+            if sample.is_some_and(|sample| contradicts(&said, sample)) {
+                prices.rejected.insert(figure, Reason::SourcesDisagree);
             }
         }
     }
@@ -225,7 +256,7 @@ impl Ledger {
                 page.samples.insert(reading.figure, sample.clone());
             }
         }
-        let figures = Figure::all(&self.symbols);
+        let figures = Figure::all(&self.symbols, &self.funds);
         for group in Group::ALL {
             let ages: Option<Vec<Duration>> = figures
                 .iter()
@@ -246,7 +277,7 @@ impl Ledger {
 
     /// Every figure's state.
     pub(crate) fn readings(&self, now: Timestamp) -> Vec<Reading> {
-        Figure::all(&self.symbols)
+        Figure::all(&self.symbols, &self.funds)
             .into_iter()
             .map(|figure| Reading {
                 figure,
@@ -276,6 +307,67 @@ impl Ledger {
     }
 }
 
+impl Page {
+    /// A value takes the place of the last good one, unless another source contradicts it: then
+    /// that one stays, and counts as stale. Never something in between.
+    fn take(
+        &mut self,
+        figure: Figure,
+        read: Result<Sample, Reason>,
+        witness: Option<&Sample>,
+        hard: Duration,
+        first: Source,
+    ) {
+        let sample = match read {
+            Ok(sample) => sample,
+            Err(reason) => {
+                self.rejected.insert(figure, reason);
+                return;
+            }
+        };
+        let last = self.samples.get(&figure);
+        let last = last.filter(|last| elapsed(last.received_at, sample.received_at) <= hard);
+        // Who is asked first needs nobody's consent but the witness's.
+        let stands_in = sample.source != first;
+        let differs = figure.is_level()
+            && (witness.is_some_and(|witness| contradicts(witness, &sample))
+                || stands_in && last.is_some_and(|last| is_apart(last, &sample)));
+        if differs {
+            self.rejected.insert(figure, Reason::SourcesDisagree);
+        }
+        if !differs || last.is_none() {
+            self.samples.insert(figure, sample);
+        }
+    }
+}
+
+impl Batch {
+    /// How long ago its newest value reached us.
+    fn held_for(&self, now: Timestamp) -> Duration {
+        let received = self.figures.values().flatten();
+        let newest = received.map(|sample| sample.received_at).max();
+        newest.map_or(Duration::ZERO, |newest| elapsed(newest, now))
+    }
+}
+
+/// Whether two sources say so different things of about the same moment that one must be wrong.
+fn contradicts(witness: &Sample, sample: &Sample) -> bool {
+    let between = witness.received_at.duration_since(sample.received_at);
+    between.unsigned_abs() <= SAME_MOMENT && is_apart(witness, sample)
+}
+
+fn is_apart(one: &Sample, other: &Sample) -> bool {
+    let number = |sample: &Sample| match sample.value {
+        Value::Number(number) => Some(number),
+        Value::Whole(number) => Some(f64::from(number)),
+        Value::Text(_) => None,
+    };
+    let (Some(a), Some(b)) = (number(one), number(other)) else {
+        return false;
+    };
+    one.source != other.source && a.max(b) > a.min(b) * MOST_APART
+}
+
 /// A wall clock that was set back makes nothing younger than new.
 fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
@@ -284,7 +376,7 @@ fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::market::{figure::Value, summary::Origin};
+    use crate::market::summary::Origin;
 
     const GROUP: Group = Group::FearGreed;
 
@@ -294,14 +386,84 @@ mod tests {
 
     fn batch(value: u32, at: Timestamp) -> Batch {
         let text = Value::Text("Fear".to_owned());
-        Batch {
-            figures: vec![
-                (Figure::FearGreed, Ok((Value::Whole(value), at))),
-                (Figure::FearGreedLabel, Ok((text, at))),
-            ],
-            lasts: None,
-            received_at: at,
+        let mut batch = Batch::new();
+        let source = Source::AlternativeMe;
+        batch.note(Figure::FearGreed, source, at, Ok((Value::Whole(value), at)));
+        batch.note(Figure::FearGreedLabel, source, at, Ok((text, at)));
+        batch
+    }
+
+    fn price(source: Source, price: f64, s: u64) -> Batch {
+        let (mut batch, at) = (Batch::new(), shown(s));
+        let figure = Figure::Price(Symbol::Btc);
+        batch.note(figure, source, at, Ok((Value::Number(price), at)));
+        batch
+    }
+
+    /// What the price is worth after these answers, a second apart.
+    fn price_after(answers: &[(Group, Source, f64)]) -> State {
+        let mut ledger = ledger();
+        let claim = claim_of(&ledger, Instant::now());
+        for (s, (group, source, number)) in (0..).zip(answers) {
+            ledger.record(&claim, *group, Ok(price(*source, *number, s)), shown(s));
         }
+        ledger.state(Figure::Price(Symbol::Btc), shown(10))
+    }
+
+    fn said(state: &State) -> Option<(Source, f64)> {
+        let sample = state.sample()?;
+        match sample.value {
+            Value::Number(number) => Some((sample.source, number)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn another_source_that_differs_by_more_than_a_fifth_makes_the_price_stale_and_replaces_nothing()
+    {
+        let first = (Group::Prices, Source::Binance, 100.0);
+        for (second, is_taken) in [(119.0, true), (121.0, false), (84.0, true), (83.0, false)] {
+            let state = price_after(&[first, (Group::Prices, Source::Coinbase, second)]);
+            if is_taken {
+                assert!(matches!(state, State::Fresh(_)), "{second}: {state:?}");
+                assert_eq!(said(&state), Some((Source::Coinbase, second)));
+            } else {
+                assert_eq!(state.reason(), Some(Reason::SourcesDisagree), "{second}");
+                assert_eq!(said(&state), Some((Source::Binance, 100.0)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_first_source_that_the_witness_contradicts_is_not_believed() {
+        let witness = (Group::CrossCheck, Source::Kraken, 100.0);
+        let state = price_after(&[
+            (Group::Prices, Source::Binance, 101.0),
+            witness,
+            (Group::Prices, Source::Binance, 150.0),
+        ]);
+        assert_eq!(state.reason(), Some(Reason::SourcesDisagree));
+        assert_eq!(said(&state), Some((Source::Binance, 101.0)));
+        let state = price_after(&[(Group::Prices, Source::Binance, 150.0), witness]);
+        assert_eq!(state.reason(), Some(Reason::SourcesDisagree));
+        let agreeing = (Group::CrossCheck, Source::Kraken, 149.0);
+        let state = price_after(&[
+            (Group::Prices, Source::Binance, 150.0),
+            witness,
+            agreeing,
+            (Group::Prices, Source::Binance, 151.0),
+        ]);
+        assert!(matches!(state, State::Fresh(_)), "{state:?}");
+    }
+
+    #[test]
+    fn a_first_source_is_believed_again_whatever_stood_in_for_it() {
+        let state = price_after(&[
+            (Group::Prices, Source::Coinbase, 100.0),
+            (Group::Prices, Source::Binance, 200.0),
+        ]);
+        assert_eq!(said(&state), Some((Source::Binance, 200.0)));
+        assert!(matches!(state, State::Fresh(_)));
     }
 
     fn ledger() -> Ledger {
@@ -346,12 +508,18 @@ mod tests {
         let start = Instant::now();
         let mut ledger = ledger();
         let claim = claim_of(&ledger, start);
-        assert_eq!(claim.groups, Group::ALL);
-        for group in Group::ALL {
-            let mut read = batch(1, shown(0));
-            if group != GROUP {
-                read.figures = vec![(Figure::MarketCap, Ok((Value::Number(1.0), shown(0))))];
-            }
+        // Nobody asks for funds without a key.
+        let groups = Group::ALL.map(|group| (group != Group::UsStocks).then_some(group));
+        assert_eq!(
+            claim.groups,
+            groups.into_iter().flatten().collect::<Vec<_>>()
+        );
+        for &group in &claim.groups {
+            let read = if group == GROUP {
+                batch(1, shown(0))
+            } else {
+                price(group.first_source(), 1.0, 0)
+            };
             ledger.record(&claim, group, Ok(read), shown(0));
         }
         let due = |s| {
@@ -361,9 +529,17 @@ mod tests {
         };
         assert!(due(5).is_empty());
         assert_eq!(due(10), [Group::Prices]);
-        assert_eq!(due(60), [Group::Prices, Group::Candles]);
-        assert_eq!(due(600), [Group::Prices, Group::Candles, Group::Global]);
-        assert_eq!(due(3_600), Group::ALL);
+        assert_eq!(due(60), [Group::Prices, Group::Candles, Group::CrossCheck]);
+        assert_eq!(
+            due(600),
+            [
+                Group::Prices,
+                Group::Candles,
+                Group::Global,
+                Group::CrossCheck
+            ]
+        );
+        assert_eq!(due(3_600), claim.groups);
     }
 
     #[test]

@@ -3,25 +3,30 @@
 pub mod service;
 
 mod round;
+mod desk;
 
-mod binance;
-mod coingecko;
-mod fear_greed;
+pub(crate) mod source;
 
 mod upstream;
+pub mod transport;
 
+mod bucket;
 mod health;
 mod ledger;
 mod retry;
 
 pub mod answer;
+mod batch;
 pub mod candles;
 mod checked;
 mod error;
 pub mod figure;
-pub mod rsi;
+pub mod stock;
 pub mod summary;
 pub mod symbol;
+pub mod technical;
+pub mod ticker;
 
 pub(crate) use ledger::LONGEST_HARD_TIME;
 pub(crate) use round::{Outcome, ROUND_LIMIT};
+pub(crate) use upstream::Credential;

@@ -5,8 +5,8 @@ use std::{future::Future, time::Duration};
 use rand::RngExt as _;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{error::UpstreamError, figure::Source, health::Pass};
-use crate::clock;
+use super::{error::UpstreamError, health::Pass};
+use crate::clock::Clock;
 
 /// At most so many attempts at one read.
 const ATTEMPTS: u32 = 3;
@@ -21,7 +21,7 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_millis(50);
 /// Nobody sleeps through a long back-off: a source that asks for more than the cap gets a cool-down,
 /// and the caller its error at once.
 pub(crate) async fn retry_with_backoff<T, F, Fut>(
-    source: Source,
+    clock: &Clock,
     pass: &Pass<'_>,
     deadline: Instant,
     mut attempt: F,
@@ -33,7 +33,7 @@ where
     let mut made = 0;
     loop {
         made += 1;
-        let left = deadline.saturating_duration_since(clock::monotonic());
+        let left = deadline.saturating_duration_since(clock.monotonic());
         // Three quarters of what is left: a slow answer is still taken, and a connection that hangs
         // leaves time to ask anew.
         let share = if made == ATTEMPTS { left } else { left * 3 / 4 };
@@ -42,15 +42,15 @@ where
             Ok(Err(error)) => error,
             Err(_) => UpstreamError::TimedOut,
         };
-        pass.cool_down(error.verdict(), clock::monotonic(), clock::now());
+        pass.cool_down(error.verdict(), clock.monotonic(), clock.now());
         let wait = error.retry_after().unwrap_or_else(|| full_jitter(made));
-        let is_in_time = clock::monotonic() + wait + SHORTEST_ATTEMPT < deadline;
+        let is_in_time = clock.monotonic() + wait + SHORTEST_ATTEMPT < deadline;
         let is_worth_it = error.is_retryable() && made < ATTEMPTS && wait <= WAIT_CAP && is_in_time;
         if !is_worth_it || !pass.take_retry() {
             return Err(error);
         }
         tracing::info!(
-            source = source.name(),
+            source = pass.source().name(),
             attempt = made,
             wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             cause = error.reason().code(),
@@ -73,7 +73,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::market::health::Health;
+    use crate::market::{figure::Group, health::Health, source::Source};
 
     async fn attempts_made(
         deadline_in: Duration,
@@ -81,18 +81,18 @@ mod tests {
     ) -> (u32, UpstreamError, Duration) {
         let health = Health::new(Source::Binance);
         let pass = health
-            .admit(clock::monotonic())
+            .admit(Group::Prices, Instant::now())
             .expect("nothing failed yet");
         let made = AtomicU32::new(0);
-        let start = clock::monotonic();
-        let failed = retry_with_backoff(Source::Binance, &pass, start + deadline_in, || {
+        let start = Instant::now();
+        let failed = retry_with_backoff(&Clock::default(), &pass, start + deadline_in, || {
             made.fetch_add(1, Ordering::Relaxed);
             let error = fail();
             async { Err::<(), _>(error) }
         })
         .await
         .expect_err("every attempt fails");
-        (made.into_inner(), failed, clock::monotonic() - start)
+        (made.into_inner(), failed, Instant::now() - start)
     }
 
     fn status(status: u16, retry_after: Option<u64>) -> UpstreamError {
@@ -134,18 +134,19 @@ mod tests {
     async fn attempts_that_hang_leave_time_for_another_and_end_at_the_deadline() {
         let health = Health::new(Source::Binance);
         let pass = health
-            .admit(clock::monotonic())
+            .admit(Group::Prices, Instant::now())
             .expect("nothing failed yet");
-        let start = clock::monotonic();
+        let start = Instant::now();
         let deadline = start + Duration::from_secs(8);
         let made = AtomicU32::new(0);
-        let hung = retry_with_backoff(Source::Binance, &pass, deadline, || {
+        let clock = Clock::default();
+        let hung = retry_with_backoff(&clock, &pass, deadline, || {
             made.fetch_add(1, Ordering::Relaxed);
             std::future::pending::<Result<(), UpstreamError>>()
         });
         assert!(matches!(hung.await, Err(UpstreamError::TimedOut)));
         assert_eq!(made.into_inner(), 3);
-        assert!(clock::monotonic() <= deadline + Duration::from_millis(5));
+        assert!(Instant::now() <= deadline + Duration::from_millis(5));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! A round: asks the sources that are due, all at once, and makes one summary of what is known.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -11,21 +10,22 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     answer::SourceReport,
-    binance,
-    checked::Batch,
-    coingecko,
-    error::{ServiceError, UpstreamError},
-    fear_greed,
-    figure::{Figure, Group, Reason, Source},
+    batch::Batch,
+    candles::Candles,
+    desk::Desk,
+    error::UpstreamError,
+    figure::{Figure, Group, Reason, Value},
     ledger::{Claim, Demand, Ledger},
     summary::{Origin, Summary},
     symbol::Symbol,
-    upstream::{Upstream, client},
+    technical::{LastBar, Technical},
+    transport::Transport,
 };
 use crate::{
     cache::{keys::Interval, manager::CacheManager},
-    clock,
+    clock::Clock,
     config::Config,
+    indicator::{self, Indicator},
 };
 
 /// A round is not worth waiting for longer than this, however patient the settings are.
@@ -33,7 +33,7 @@ pub(crate) const ROUND_LIMIT: Duration = Duration::from_secs(30);
 
 /// What the refresher's round may spend on one source; the rest of its time is for putting it
 /// together. Only UPSTREAM_TIMEOUT_MS of it delays anybody.
-const READ_LIMIT: Duration = Duration::from_secs(29);
+pub(crate) const READ_LIMIT: Duration = Duration::from_secs(29);
 
 /// Reads end by themselves at their deadline and write down what that says of the source; this is
 /// the net below them.
@@ -73,44 +73,41 @@ pub(crate) enum Outcome {
 /// The sources and the last good figures.
 #[derive(Debug)]
 pub(crate) struct Market {
-    binance: Upstream,
-    coingecko: Upstream,
-    alternative_me: Upstream,
-    symbols: Vec<Symbol>,
-    /// Invariant: the figures of `symbols`, in the order of a summary.
+    desk: Arc<Desk>,
+    /// In the order of a summary.
     figures: Vec<Figure>,
     origin: Origin,
     upstream_timeout: Duration,
     ledger: Mutex<Ledger>,
     cache: Option<Arc<CacheManager>>,
+    clock: Clock,
 }
 
 impl Market {
     pub(crate) fn new(
         config: &Config,
         cache: Option<Arc<CacheManager>>,
-    ) -> Result<Self, ServiceError> {
-        let bases = [&config.binance, &config.coingecko, &config.fng];
-        let client = client(&bases, config.upstream_timeout.max(READ_LIMIT))?;
-        let upstream = |source, base: &crate::setting::BaseUrl| {
-            Upstream::new(source, base.clone(), client.clone())
-        };
-        Ok(Self {
-            binance: upstream(Source::Binance, &config.binance),
-            coingecko: upstream(Source::CoinGecko, &config.coingecko),
-            alternative_me: upstream(Source::AlternativeMe, &config.fng),
-            symbols: config.symbols.clone(),
-            figures: Figure::all(&config.symbols),
+        transport: &Arc<dyn Transport>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            desk: Arc::new(Desk::new(config, transport, &clock)),
+            figures: Figure::all(&config.symbols, &config.funds()),
             origin: config.origin,
             upstream_timeout: config.upstream_timeout,
             ledger: Mutex::new(Ledger::new(config)),
             cache,
-        })
+            clock,
+        }
+    }
+
+    pub(crate) fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
     /// Asks what is due; the answers come out of the reads.
     pub(crate) fn begin(&self, demand: Demand) -> Reads<'_> {
-        let start = clock::monotonic();
+        let start = self.clock.monotonic();
         let patience = start + self.upstream_timeout;
         let (deadline, cut) = match demand {
             Demand::Background => (patience.max(start + READ_LIMIT), patience),
@@ -140,11 +137,11 @@ impl Market {
             attempts.push(attempt);
         }
         let outcome = self.record(&reads.claim, attempts);
-        let took = clock::monotonic() - reads.start;
+        let took = self.clock.monotonic() - reads.start;
         Round {
             summary: Arc::new(self.summary(took)),
             outcome,
-            ended: clock::monotonic(),
+            ended: self.clock.monotonic(),
         }
     }
 
@@ -155,15 +152,14 @@ impl Market {
             if attempt.is_ok() {
                 outcome = Outcome::Worked;
             }
-            let trouble = self.write_down(&reads.claim, group, attempt);
-            self.upstream(group.source()).conclude(trouble);
+            self.write_down(&reads.claim, group, attempt);
         }
         outcome
     }
 
     /// What is known at this moment; asks nobody.
     pub(crate) fn summary(&self, took: Duration) -> Summary {
-        let now = clock::now();
+        let now = self.clock.now();
         let readings = self.ledger().readings(now);
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         Summary::new(self.origin, now, took_ms, readings)
@@ -173,7 +169,7 @@ impl Market {
     pub(crate) fn seed(&self, summary: &Summary) {
         if summary.origin() == self.origin {
             self.ledger()
-                .seed(summary, clock::monotonic(), clock::now());
+                .seed(summary, self.clock.monotonic(), self.clock.now());
         }
     }
 
@@ -187,9 +183,7 @@ impl Market {
     /// Forgets last good values and opened breakers; a cool-down that a provider asked for stays.
     pub(crate) fn forget(&self) {
         self.ledger().forget();
-        for upstream in self.upstreams() {
-            upstream.forget();
-        }
+        self.desk.forget();
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -197,30 +191,19 @@ impl Market {
     }
 
     pub(crate) fn sources(&self) -> Vec<SourceReport> {
-        self.upstreams().into_iter().map(Upstream::report).collect()
+        self.desk.reports()
     }
 
     fn record(&self, claim: &Claim, attempts: Vec<Attempt>) -> Outcome {
         let worked = attempts.iter().any(|(_, attempt)| attempt.is_ok());
         let answered: Vec<Group> = attempts.iter().map(|(group, _)| *group).collect();
-        let mut troubles: HashMap<Source, Option<Reason>> = HashMap::new();
-        let mut note = |group: Group, reason: Option<Reason>| {
-            let trouble = troubles.entry(group.source()).or_default();
-            *trouble = trouble.or(reason);
-        };
         for (group, attempt) in attempts {
-            note(group, self.write_down(claim, group, attempt));
+            self.write_down(claim, group, attempt);
         }
-        for &group in claim
-            .groups
-            .iter()
-            .filter(|group| !answered.contains(group))
-        {
+        let is_late = |group: &&Group| !answered.contains(group);
+        for &group in claim.groups.iter().filter(is_late) {
             self.ledger().defer(claim, group, ROUND_LIMIT);
-            note(group, Some(Reason::TimedOut));
-        }
-        for (source, trouble) in troubles {
-            self.upstream(source).conclude(trouble);
+            self.desk.was_slow(group);
         }
         match (claim.groups.is_empty(), worked) {
             (true, _) => Outcome::NothingAsked,
@@ -229,75 +212,62 @@ impl Market {
         }
     }
 
-    /// Keeps what a read gave; why it failed, if it did.
-    fn write_down(
-        &self,
-        claim: &Claim,
-        group: Group,
-        attempt: Result<Batch, UpstreamError>,
-    ) -> Option<Reason> {
+    /// Keeps what a read gave.
+    fn write_down(&self, claim: &Claim, group: Group, attempt: Result<Batch, UpstreamError>) {
         let attempt = attempt.map_err(|error| error.reason());
-        let trouble = attempt.as_ref().err().copied();
-        self.ledger().record(claim, group, attempt, clock::now());
-        trouble
+        self.ledger()
+            .record(claim, group, attempt, self.clock.now());
     }
 
     async fn read(&self, group: Group, deadline: Instant) -> Result<Batch, UpstreamError> {
         let reading = async {
             match group {
-                Group::Prices => binance::prices(&self.binance, &self.symbols, deadline).await,
                 Group::Candles => self.indicators(deadline).await,
-                Group::Global => coingecko::global(&self.coingecko, deadline).await,
-                Group::FearGreed => fear_greed::fear_greed(&self.alternative_me, deadline).await,
+                _ => self.desk.group(group, deadline).await,
             }
         };
-        let batch = timeout_at(deadline + VERDICT_GRACE, reading)
+        timeout_at(deadline + VERDICT_GRACE, reading)
             .await
-            .unwrap_or(Err(UpstreamError::TimedOut))?;
-        let first_bad = batch
-            .figures
-            .iter()
-            .find_map(|(_, value)| value.as_ref().err().copied());
-        match first_bad {
-            // An answer with nothing good in it is a failed read, so that the round counts as one.
-            Some(reason) if batch.figures.iter().all(|(_, value)| value.is_err()) => {
-                Err(UpstreamError::Rejected(reason))
-            }
-            _ => Ok(batch),
+            .unwrap_or(Err(UpstreamError::TimedOut))
+    }
+
+    /// Computed from candles; if there are none, who computes it elsewhere is asked.
+    async fn indicators(&self, deadline: Instant) -> Result<Batch, UpstreamError> {
+        let computed = match self.candles(Symbol::Btc, Interval::Day1, deadline).await {
+            Ok(candles) => btc_rsi_14(&candles).or_rejected(),
+            Err(error) => Err(error),
+        };
+        match computed {
+            Ok(batch) => Ok(batch),
+            // Whoever is asked second knows less of why.
+            Err(error) => self
+                .desk
+                .group(Group::Candles, deadline)
+                .await
+                .map_err(|_| error),
         }
     }
 
     /// Candles go through the cache: another instance may have read them a moment ago.
-    async fn indicators(&self, deadline: Instant) -> Result<Batch, UpstreamError> {
-        let Some(cache) = &self.cache else {
-            let candles = binance::daily_candles(&self.binance, Symbol::Btc, deadline).await?;
-            return Ok(binance::indicators(&candles));
+    pub(crate) async fn candles(
+        &self,
+        symbol: Symbol,
+        interval: Interval,
+        deadline: Instant,
+    ) -> Result<Arc<Candles>, UpstreamError> {
+        let desk = Arc::clone(&self.desk);
+        let load = async move {
+            let candles = desk.candles(symbol, interval, deadline).await;
+            candles.map(Arc::new)
         };
-        let upstream = &self.binance;
-        let candles = cache
-            .cache_candles(Symbol::Btc, Interval::Day1, || {
-                let upstream = upstream.clone();
-                async move {
-                    binance::daily_candles(&upstream, Symbol::Btc, deadline)
-                        .await
-                        .map(Arc::new)
-                }
-            })
-            .await
-            .map_err(into_upstream)?;
-        Ok(binance::indicators(&candles))
-    }
-
-    fn upstream(&self, source: Source) -> &Upstream {
-        match source {
-            Source::Binance => &self.binance,
-            Source::CoinGecko => &self.coingecko,
-            Source::AlternativeMe => &self.alternative_me,
+        match &self.cache {
+            None => load.await,
+            Some(cache) => cache
+                .cache_candles(symbol, interval, || load)
+                .await
+                .map(|entry| Arc::clone(entry.value()))
+                .map_err(into_upstream),
         }
-    }
-
-    fn upstreams(&self) -> [&Upstream; 3] {
-        Source::ALL.map(|source| self.upstream(source))
     }
 
     /// The ledger's own methods leave it whole wherever they end.
@@ -306,8 +276,21 @@ impl Market {
     }
 }
 
+/// The one figure of the summary that is computed here.
+fn btc_rsi_14(candles: &Candles) -> Batch {
+    let computed = Technical::of(Indicator::RSI_14, candles, LastBar::Closed);
+    let value = match computed.as_ref().map(|rsi| (rsi.value, rsi.bar_time)) {
+        Ok((indicator::Value::Number(rsi), bar_time)) => Ok((Value::Number(rsi), bar_time)),
+        Ok(_) => Err(Reason::OutOfRange),
+        Err(no_value) => Err(Reason::from(*no_value)),
+    };
+    let mut batch = Batch::new();
+    batch.note(Figure::BtcRsi14, candles.source, candles.received_at, value);
+    batch
+}
+
 /// The loader's own error where there is one: its reason is what readers are told.
-fn into_upstream(error: terrace::Error) -> UpstreamError {
+pub(crate) fn into_upstream(error: terrace::Error) -> UpstreamError {
     match error.load_error::<UpstreamError>() {
         Some(own) => UpstreamError::Rejected(own.reason()),
         None if error.is_timeout() => UpstreamError::TimedOut,

@@ -15,18 +15,29 @@ use futures_util::{
 use terrace::{Entry, Loaded};
 use tokio::{
     sync::{oneshot, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
     answer::{Answer, Refreshed, SourceReport, Tier},
+    candles::Candles,
     ledger::{Demand, REFRESH_PAUSE},
-    round::{Market, Outcome, ROUND_LIMIT, Round},
+    round::{Market, Outcome, READ_LIMIT, ROUND_LIMIT, Round, into_upstream},
+    source::Source,
     summary::Summary,
+    symbol::Symbol,
+    technical::{LastBar, Technical},
+    ticker::Ticker,
+    transport::{Http, Transport},
 };
-use crate::{cache::manager::CacheManager, clock, config::Config};
+use crate::{
+    cache::{keys::Interval, manager::CacheManager},
+    clock::Clock,
+    config::Config,
+    indicator::Indicator,
+};
 
-pub use super::error::ServiceError;
+pub use super::error::{ServiceError, TechnicalError, Unavailable};
 
 /// What a reader waits beyond UPSTREAM_TIMEOUT_MS for a round to be put together.
 const ASSEMBLY_GRACE: Duration = Duration::from_millis(250);
@@ -37,7 +48,7 @@ type Flight = Shared<BoxFuture<'static, Option<Round>>>;
 /// Hands out figures: from the cache, or from a round that all who need it share.
 #[derive(Debug)]
 pub struct DataService {
-    market: Market,
+    market: Arc<Market>,
     cache: Option<Arc<CacheManager>>,
     upstream_timeout: Duration,
     refresh_interval: Duration,
@@ -49,6 +60,7 @@ pub struct DataService {
     /// Whether the last good figures of earlier processes were looked for.
     is_seeded: AtomicBool,
     outcomes: watch::Sender<Outcome>,
+    clock: Clock,
 }
 
 /// A round that panicked; whoever waited gets what is known without it.
@@ -65,8 +77,22 @@ impl DataService {
         config: &Config,
         cache: Option<Arc<CacheManager>>,
     ) -> Result<Arc<Self>, ServiceError> {
-        Ok(Arc::new(Self {
-            market: Market::new(config, cache.clone())?,
+        let bases = Source::ALL.map(|source| config.base(source));
+        let http = Http::new(bases, config.upstream_timeout.max(READ_LIMIT))?;
+        let http: Arc<dyn Transport> = Arc::new(http);
+        Ok(Self::start_with(config, cache, &http, Clock::default()))
+    }
+
+    /// As [`start`](Self::start), over another way to the sources, and by another clock.
+    pub fn start_with(
+        config: &Config,
+        cache: Option<Arc<CacheManager>>,
+        transport: &Arc<dyn Transport>,
+        clock: Clock,
+    ) -> Arc<Self> {
+        let market = Market::new(config, cache.clone(), transport, clock.clone());
+        Arc::new(Self {
+            market: Arc::new(market),
             is_seeded: AtomicBool::new(cache.is_none()),
             cache,
             upstream_timeout: config.upstream_timeout,
@@ -76,7 +102,117 @@ impl DataService {
             flight: Mutex::new(None),
             last_round: Mutex::new(None),
             outcomes: watch::Sender::new(Outcome::NothingAsked),
-        }))
+            clock,
+        })
+    }
+
+    /// Market data of one coin: cached, or read now.
+    ///
+    /// # Errors
+    /// When no source has it and nothing is cached that is young enough.
+    pub async fn fetch_market_data(&self, symbol: Symbol) -> Result<Answer<Ticker>, Unavailable> {
+        let Some(cache) = &self.cache else {
+            return self.fetch_market_data_direct(symbol).await;
+        };
+        let (market, deadline) = (Arc::clone(&self.market), self.deadline());
+        let load = || async move {
+            let ticker = market.desk().ticker(symbol, deadline).await;
+            ticker.map(Arc::new)
+        };
+        let entry = cache.cache_market_data(symbol, load).await;
+        entry
+            .map(|entry| cached(&entry))
+            .map_err(|error| Unavailable(into_upstream(error).reason()))
+    }
+
+    /// Market data of one coin, read now; the cache is not asked and learns nothing.
+    ///
+    /// # Errors
+    /// When no source has it.
+    pub async fn fetch_market_data_direct(
+        &self,
+        symbol: Symbol,
+    ) -> Result<Answer<Ticker>, Unavailable> {
+        let ticker = self.market.desk().ticker(symbol, self.deadline()).await;
+        let ticker = ticker.map_err(|error| Unavailable(error.reason()))?;
+        Ok(fresh(Arc::new(ticker), Duration::ZERO))
+    }
+
+    /// Candles of one coin: cached, or read now.
+    ///
+    /// # Errors
+    /// When no source has them.
+    pub async fn fetch_candles(
+        &self,
+        symbol: Symbol,
+        interval: Interval,
+    ) -> Result<Arc<Candles>, Unavailable> {
+        let candles = self.market.candles(symbol, interval, self.deadline()).await;
+        candles.map_err(|error| Unavailable(error.reason()))
+    }
+
+    /// Candles of one coin, read now; the cache is not asked and learns nothing.
+    ///
+    /// # Errors
+    /// When no source has them.
+    pub async fn fetch_candles_direct(
+        &self,
+        symbol: Symbol,
+        interval: Interval,
+    ) -> Result<Arc<Candles>, Unavailable> {
+        let desk = self.market.desk();
+        let candles = desk.candles(symbol, interval, self.deadline()).await;
+        candles
+            .map(Arc::new)
+            .map_err(|error| Unavailable(error.reason()))
+    }
+
+    /// An indicator on the newest closed bar: cached, or computed now from cached candles.
+    ///
+    /// # Errors
+    /// When no source has candles, or the indicator has no value on them.
+    pub async fn fetch_technical_indicator(
+        &self,
+        symbol: Symbol,
+        indicator: Indicator,
+        interval: Interval,
+    ) -> Result<Answer<Technical>, TechnicalError> {
+        let Some(cache) = &self.cache else {
+            return self
+                .fetch_technical_indicator_direct(symbol, indicator, interval, LastBar::Closed)
+                .await;
+        };
+        let (market, deadline) = (Arc::clone(&self.market), self.deadline());
+        let load = || async move {
+            let candles = market.candles(symbol, interval, deadline).await;
+            let candles = candles.map_err(|error| Unavailable(error.reason()))?;
+            let technical = Technical::of(indicator, &candles, LastBar::Closed)?;
+            Ok::<_, TechnicalError>(Arc::new(technical))
+        };
+        let entry = cache.cache_technical_indicator(symbol, indicator, interval, load);
+        entry.await.map(|entry| cached(&entry)).map_err(|error| {
+            let own = error.load_error::<TechnicalError>().copied();
+            own.unwrap_or_else(|| Unavailable(into_upstream(error).reason()).into())
+        })
+    }
+
+    /// An indicator computed now; of the caches only the candles' is asked. The open bar's value is
+    /// never cached: it changes with each trade.
+    ///
+    /// # Errors
+    /// As [`fetch_technical_indicator`](Self::fetch_technical_indicator).
+    pub async fn fetch_technical_indicator_direct(
+        &self,
+        symbol: Symbol,
+        indicator: Indicator,
+        interval: Interval,
+        last: LastBar,
+    ) -> Result<Answer<Technical>, TechnicalError> {
+        let candles = self.fetch_candles(symbol, interval).await?;
+        let technical = Technical::of(indicator, &candles, last)?;
+        let since = self.clock.now().duration_since(candles.received_at);
+        let age = Duration::try_from(since).unwrap_or_default();
+        Ok(fresh(Arc::new(technical), age))
     }
 
     /// The summary: cached, or made now by a round that everybody shares.
@@ -89,7 +225,7 @@ impl DataService {
         };
         let cached = cache.cache_dashboard_data(|| Arc::clone(self).load(Demand::Round));
         match timeout(self.patience(), cached).await {
-            Ok(Ok(entry)) if self.market.is_ours(entry.value()) => answer(&entry),
+            Ok(Ok(entry)) if self.market.is_ours(entry.value()) => self.answer(&entry),
             // Left by an instance with other coins.
             Ok(Ok(_)) => self.fetch_dashboard_summary_direct().await,
             Ok(Err(error)) => {
@@ -103,7 +239,7 @@ impl DataService {
     /// The summary of a round made now, or joined; the cache is not asked and learns nothing.
     pub async fn fetch_dashboard_summary_direct(self: &Arc<Self>) -> Answer {
         match timeout(self.patience(), self.join(Demand::Round)).await {
-            Ok(Some(round)) => uncached(round.summary),
+            Ok(Some(round)) => self.uncached(round.summary),
             Ok(None) | Err(_) => self.known_now(),
         }
     }
@@ -165,7 +301,9 @@ impl DataService {
             if let Some(cache) = &self.cache {
                 let load = || Arc::clone(self).load(demand);
                 match cache.refresh_dashboard_data(load).await {
-                    Ok(entry) if self.market.is_ours(entry.value()) => return Some(answer(&entry)),
+                    Ok(entry) if self.market.is_ours(entry.value()) => {
+                        return Some(self.answer(&entry));
+                    }
                     // Made by an instance with other coins.
                     Ok(_) => {}
                     Err(error) => {
@@ -174,7 +312,9 @@ impl DataService {
                     }
                 }
             }
-            self.join(demand).await.map(|round| uncached(round.summary))
+            self.join(demand)
+                .await
+                .map(|round| self.uncached(round.summary))
         };
         timeout(patience, refreshed).await.ok().flatten()
     }
@@ -190,18 +330,18 @@ impl DataService {
                 .cached_dashboard_data()
                 .await
                 .filter(|entry| self.market.is_ours(entry.value()))
-                .map(|entry| answer(&entry)),
+                .map(|entry| self.answer(&entry)),
             None => None,
         };
-        let now = clock::now();
-        [stored, own.map(uncached)]
+        let now = self.clock.now();
+        [stored, own.map(|summary| self.uncached(summary))]
             .into_iter()
             .flatten()
             .filter(|answer| {
-                let since = now.duration_since(answer.summary.last_updated());
+                let since = now.duration_since(answer.value.last_updated());
                 Duration::try_from(since).is_ok_and(|since| since < REFRESH_PAUSE)
             })
-            .max_by_key(|answer| answer.summary.last_updated())
+            .max_by_key(|answer| answer.value.last_updated())
     }
 
     /// What the cache stores: how long it is fresh depends on what is in it.
@@ -325,7 +465,7 @@ impl DataService {
 
     /// What is known without asking anybody.
     fn known_now(&self) -> Answer {
-        uncached(Arc::new(self.market.summary(Duration::ZERO)))
+        self.uncached(Arc::new(self.market.summary(Duration::ZERO)))
     }
 
     fn patience(&self) -> Duration {
@@ -337,13 +477,35 @@ impl DataService {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn answer(&self, entry: &Entry<Arc<Summary>>) -> Answer {
+        let answer = cached(entry);
+        Answer {
+            // An entry is as old as its load; a load may have found nothing newer than its last summary.
+            age: answer.age.max(self.age(&answer.value)),
+            ..answer
+        }
+    }
+
+    fn uncached(&self, summary: Arc<Summary>) -> Answer {
+        let age = self.age(&summary);
+        fresh(summary, age)
+    }
+
+    fn age(&self, summary: &Summary) -> Duration {
+        let since = self.clock.now().duration_since(summary.last_updated());
+        Duration::try_from(since).unwrap_or_default()
+    }
+
+    fn deadline(&self) -> Instant {
+        self.clock.monotonic() + self.upstream_timeout
+    }
 }
 
-fn answer(entry: &Entry<Arc<Summary>>) -> Answer {
+fn cached<T>(entry: &Entry<Arc<T>>) -> Answer<T> {
     Answer {
-        summary: Arc::clone(entry.value()),
-        // An entry is as old as its load; a load may have found nothing newer than its last summary.
-        age: entry.age().max(age(entry.value())),
+        value: Arc::clone(entry.value()),
+        age: entry.age(),
         is_stale: entry.is_stale(),
         tier: match entry.source() {
             terrace::Source::Local => Tier::Local,
@@ -353,15 +515,11 @@ fn answer(entry: &Entry<Arc<Summary>>) -> Answer {
     }
 }
 
-fn uncached(summary: Arc<Summary>) -> Answer {
+fn fresh<T>(value: Arc<T>, age: Duration) -> Answer<T> {
     Answer {
-        age: age(&summary),
-        summary,
+        value,
+        age,
         is_stale: false,
         tier: Tier::Uncached,
     }
-}
-
-fn age(summary: &Summary) -> Duration {
-    Duration::try_from(clock::now().duration_since(summary.last_updated())).unwrap_or_default()
 }

@@ -6,7 +6,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
-use super::figure::{Figure, Group, Reading, Sample, State, Value};
+use super::{
+    figure::{Figure, Group, Reading, Sample, State, Value},
+    source::Source,
+    stock::Fund,
+};
 
 /// Whether figures come from the real world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,11 +108,27 @@ impl Summary {
         self.readings.iter().any(|r| r.state.sample().is_some())
     }
 
-    /// Whether some figure is stale or missing.
+    /// Whether some source failed: a figure is stale or missing, or another source stood in.
     pub fn is_partial(&self) -> bool {
-        self.readings
-            .iter()
-            .any(|r| !matches!(r.state, State::Fresh(_)))
+        self.readings.iter().any(|reading| match &reading.state {
+            State::Fresh(sample) => sample.source != reading.figure.group().first_source(),
+            State::Stale(..) | State::Missing(_) => true,
+        })
+    }
+
+    /// Who said a group's figures; who would be asked first, if nobody did.
+    pub fn sources_of(&self, group: Group) -> Vec<Source> {
+        let of_group = self.readings.iter().filter(|r| r.figure.group() == group);
+        let mut sources = Vec::new();
+        for sample in of_group.filter_map(|reading| reading.state.sample()) {
+            if !sources.contains(&sample.source) {
+                sources.push(sample.source);
+            }
+        }
+        if sources.is_empty() {
+            sources.push(group.first_source());
+        }
+        sources
     }
 }
 
@@ -119,26 +139,70 @@ impl Serialize for Rendered<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let summary = self.0;
         let mut map = serializer.serialize_map(None)?;
-        for reading in &summary.readings {
+        let flat = |reading: &&Reading| reading.figure.group() != Group::UsStocks;
+        for reading in summary.readings.iter().filter(flat) {
             let value = reading.state.sample().map(|sample| &sample.value);
             map.serialize_entry(&reading.figure.name(), &RenderedValue(value))?;
             if let Some(alias) = reading.figure.alias() {
                 map.serialize_entry(alias, &RenderedValue(value))?;
             }
         }
-        map.serialize_entry("us_stock_indices", &NoIndices {})?;
+        map.serialize_entry(Group::UsStocks.name(), &RenderedFunds(summary))?;
         map.serialize_entry("fetch_duration_ms", &summary.fetch_duration_ms)?;
         map.serialize_entry("partial_failure", &summary.is_partial())?;
         map.serialize_entry("last_updated", &summary.last_updated)?;
-        map.serialize_entry("data_sources", &RenderedSources(summary.origin))?;
+        map.serialize_entry("data_sources", &RenderedSources(summary))?;
         map.serialize_entry("fields", &RenderedFields(summary))?;
         map.end()
     }
 }
 
-/// Empty without a Finnhub key, and no slice asks Finnhub yet.
-#[derive(Serialize)]
-struct NoIndices {}
+/// By what they are traded as; empty without a key.
+struct RenderedFunds<'a>(&'a Summary);
+
+impl Serialize for RenderedFunds<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for fund in Fund::ALL {
+            let state = |figure| self.0.state(figure);
+            let (Some(price), Some(change)) = (
+                state(Figure::FundPrice(fund)),
+                state(Figure::FundChange(fund)),
+            ) else {
+                continue;
+            };
+            map.serialize_entry(
+                fund.code(),
+                &RenderedFund {
+                    fund,
+                    price,
+                    change,
+                },
+            )?;
+        }
+        map.end()
+    }
+}
+
+struct RenderedFund<'a> {
+    fund: Fund,
+    price: &'a State,
+    change: &'a State,
+}
+
+impl Serialize for RenderedFund<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = |state: &'_ State| state.sample().map(|sample| sample.value.clone());
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("name", self.fund.name())?;
+        map.serialize_entry("price", &RenderedValue(value(self.price).as_ref()))?;
+        map.serialize_entry(
+            "change_percent",
+            &RenderedValue(value(self.change).as_ref()),
+        )?;
+        map.end()
+    }
+}
 
 struct RenderedValue<'a>(Option<&'a Value>);
 
@@ -153,14 +217,22 @@ impl Serialize for RenderedValue<'_> {
     }
 }
 
-struct RenderedSources(Origin);
+struct RenderedSources<'a>(&'a Summary);
 
-impl Serialize for RenderedSources {
+impl Serialize for RenderedSources<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_shown = |group: &Group| {
+            let mut readings = self.0.readings.iter();
+            readings.any(|reading| reading.figure.group() == *group)
+        };
         let mut map = serializer.serialize_map(None)?;
-        for group in Group::ALL {
-            match self.0 {
-                Origin::Live => map.serialize_entry(group.name(), group.source().name())?,
+        for group in Group::ALL.into_iter().filter(is_shown) {
+            match self.0.origin {
+                Origin::Live => {
+                    let names = self.0.sources_of(group).into_iter().map(Source::name);
+                    let names: Vec<&str> = names.collect();
+                    map.serialize_entry(group.name(), &names.join(","))?;
+                }
                 Origin::Simulated => map.serialize_entry(group.name(), "simulated")?,
             }
         }
@@ -196,15 +268,18 @@ struct Field {
 impl Field {
     fn of(reading: &Reading, summary: &Summary) -> Self {
         let sample = reading.state.sample();
+        let source = sample.map_or(reading.figure.group().first_source(), |sample| {
+            sample.source
+        });
         Self {
             status: reading.state.status(),
             source: match summary.origin {
-                Origin::Live => reading.figure.group().source().name(),
+                Origin::Live => source.name(),
                 Origin::Simulated => "simulated",
             },
             observed_at: sample.map(|sample| sample.observed_at),
             age_ms: sample.map(|sample| age_ms(sample, summary.last_updated)),
-            quote: reading.figure.quote(),
+            quote: reading.figure.quote(source),
             error: reading.state.reason().map(super::figure::Reason::code),
         }
     }

@@ -72,6 +72,19 @@ impl Symbol {
             Self::Bnb => "BNBUSDT",
         }
     }
+
+    /// What CoinGecko calls it.
+    pub const fn coingecko_id(self) -> &'static str {
+        match self {
+            Self::Btc => "bitcoin",
+            Self::Eth => "ethereum",
+            Self::Sol => "solana",
+            Self::Xrp => "ripple",
+            Self::Ada => "cardano",
+            Self::Link => "chainlink",
+            Self::Bnb => "binancecoin",
+        }
+    }
 }
 
 impl fmt::Display for Symbol {

@@ -1,156 +1,251 @@
-//! One source over HTTP: asks, bounds what comes back, decodes it.
+//! One source: whether it may be asked, the question, and what its answer amounts to.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
-use reqwest::{Client, Response, Url, header};
+use reqwest::{
+    Url,
+    header::{self, HeaderMap},
+};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::{
     answer::SourceReport,
-    error::{ServiceError, UpstreamError},
-    figure::{Reason, Source},
+    bucket::Bucket,
+    error::UpstreamError,
+    figure::{Group, Reason},
     health::Health,
     retry::retry_with_backoff,
+    source::Source,
+    transport::{Question, Reply, Transport},
 };
-use crate::{clock, setting::BaseUrl, telemetry};
+use crate::{clock::Clock, setting::BaseUrl, telemetry};
 
-/// The largest documented answer, 500 candles, is some 90 kB.
-const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;
-/// A host that takes longer to say hello is as good as gone.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Idle connections are closed before the providers' balancers do it.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
+/// What Binance has used of its weight in this minute, by whoever shares our address.
+const USED_WEIGHT: &str = "x-mbx-used-weight-1m";
+/// Of this.
+const WEIGHT_LIMIT: u32 = 6_000;
+
+/// How a source is told who asks.
+#[derive(Clone)]
+pub(crate) enum Credential {
+    None,
+    Header(&'static str, SecretString),
+    Query(&'static str, SecretString),
+}
+
+/// A question: a documented path, what it is asked with, and what it costs.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask<'a> {
+    group: Group,
+    path: &'a str,
+    query: Vec<(&'static str, &'a str)>,
+    weight: u32,
+    reserve: u32,
+}
+
+impl<'a> Ask<'a> {
+    /// For a group's figures, or for others like them.
+    pub(crate) fn new(group: Group, path: &'a str) -> Self {
+        Self {
+            group,
+            path,
+            query: Vec::new(),
+            weight: 1,
+            reserve: 0,
+        }
+    }
+
+    pub(crate) fn query(mut self, name: &'static str, value: &'a str) -> Self {
+        self.query.push((name, value));
+        self
+    }
+
+    /// What it costs of the source's allowance; 1 unless said.
+    pub(crate) fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// What must be left of the allowance: for questions that stand in for another source's.
+    pub(crate) fn leave(mut self, reserve: u32) -> Self {
+        self.reserve = reserve;
+        self
+    }
+}
 
 /// A source that can be asked.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Upstream {
     source: Source,
     base: BaseUrl,
-    client: Client,
-    health: Arc<Health>,
-}
-
-/// A client for sources that are all reached over plain HTTP (a simulator) needs neither the
-/// machine's certificates nor its proxy; a client for the real ones needs both.
-pub(crate) fn client(bases: &[&BaseUrl], total: Duration) -> Result<Client, ServiceError> {
-    let builder = Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT.min(total))
-        .timeout(total)
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .user_agent(concat!("terrace-dashboard/", env!("CARGO_PKG_VERSION")));
-    let builder = if bases.iter().any(|base| base.is_https()) {
-        builder
-    } else {
-        builder.no_proxy().tls_certs_only([])
-    };
-    builder
-        .build()
-        .map_err(|error| ServiceError::Client(error.without_url()))
+    credential: Credential,
+    transport: Arc<dyn Transport>,
+    clock: Clock,
+    health: Health,
+    bucket: Mutex<Bucket>,
 }
 
 impl Upstream {
-    pub(crate) fn new(source: Source, base: BaseUrl, client: Client) -> Self {
+    pub(crate) fn new(
+        source: Source,
+        base: BaseUrl,
+        credential: Credential,
+        transport: Arc<dyn Transport>,
+        clock: Clock,
+    ) -> Self {
+        let bucket = Bucket::new(source.allowance(), clock.monotonic());
         Self {
             source,
             base,
-            client,
-            health: Arc::new(Health::new(source)),
+            credential,
+            transport,
+            health: Health::new(source),
+            bucket: Mutex::new(bucket),
+            clock,
         }
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        self.source
+    }
+
+    /// The wall clock by which its answers are dated.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Reads a documented path and decodes the JSON, retries included, until the deadline.
     pub(crate) async fn read<T: DeserializeOwned>(
         &self,
-        path: &str,
-        query: &[(&str, &str)],
+        ask: &Ask<'_>,
         deadline: Instant,
     ) -> Result<T, UpstreamError> {
-        let now = clock::monotonic();
+        let json = |body: &[u8]| serde_json::from_slice(body).map_err(UpstreamError::NotDecodable);
+        self.read_with(ask, deadline, json).await
+    }
+
+    /// As [`read`](Self::read); `decode` also finds the refusals that come with status 200.
+    pub(crate) async fn read_with<T>(
+        &self,
+        ask: &Ask<'_>,
+        deadline: Instant,
+        decode: impl Fn(&[u8]) -> Result<T, UpstreamError>,
+    ) -> Result<T, UpstreamError> {
+        let now = self.clock.monotonic();
         if now >= deadline {
             // Somebody else used up the time: that says nothing about this source.
             return Err(UpstreamError::TimedOut);
         }
-        let pass = self.health.admit(now)?;
-        let mut url = self.base.at(path);
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let ask = || self.ask(url.clone());
-        let read = retry_with_backoff(self.source, &pass, deadline, ask)
-            .await
-            .and_then(|body| serde_json::from_slice(&body).map_err(UpstreamError::NotDecodable));
+        let pass = self.health.admit(ask.group, now)?;
+        let url = self.url(ask);
+        let attempt = || async {
+            let body = self.call(ask, url.clone()).await?;
+            decode(&body)
+        };
+        let read = retry_with_backoff(&self.clock, &pass, deadline, attempt).await;
         match &read {
-            Ok(_) => pass.succeed(clock::now()),
+            Ok(_) => pass.succeed(self.clock.now()),
             Err(error) => {
-                tracing::debug!(source = self.source.name(), path, cause = %telemetry::chain(error), "read failed");
-                pass.fail(error, clock::monotonic());
+                tracing::debug!(
+                    source = self.source.name(),
+                    path = ask.path,
+                    cause = %telemetry::chain(error),
+                    "read failed"
+                );
+                pass.fail(error, self.clock.monotonic());
             }
         }
         read
     }
 
     pub(crate) fn report(&self) -> SourceReport {
-        self.health.report(clock::monotonic())
+        let now = self.clock.monotonic();
+        SourceReport {
+            allowance_left: self.bucket().level(now),
+            ..self.health.report(now)
+        }
     }
 
-    /// Writes down what a round came to here.
-    pub(crate) fn conclude(&self, trouble: Option<Reason>) {
-        self.health.conclude(trouble);
+    /// A round went on without its answer for this group, or found nothing usable in it.
+    pub(crate) fn complain(&self, group: Group, trouble: Reason) {
+        self.health.complain(group, trouble);
     }
 
     pub(crate) fn forget(&self) {
-        self.health.forget(clock::monotonic());
+        self.health.forget(self.clock.monotonic());
     }
 
-    async fn ask(&self, url: Url) -> Result<Vec<u8>, UpstreamError> {
-        let response = self.client.get(url).send().await.map_err(failed)?;
-        let status = response.status();
-        if status.is_redirection() {
-            return Err(UpstreamError::Redirected {
-                status: status.as_u16(),
-            });
+    fn url(&self, ask: &Ask<'_>) -> Url {
+        let mut url = self.base.at(ask.path);
+        if !ask.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&ask.query);
         }
-        if !status.is_success() {
-            let retry_after = retry_after(&response);
-            return Err(UpstreamError::Status {
-                status: status.as_u16(),
-                retry_after,
-            });
+        if let Credential::Query(name, secret) = &self.credential {
+            url.query_pairs_mut()
+                .append_pair(name, secret.expose_secret());
         }
-        body(response).await
+        url
+    }
+
+    /// One call, paid for.
+    async fn call(&self, ask: &Ask<'_>, url: Url) -> Result<bytes::Bytes, UpstreamError> {
+        let now = self.clock.monotonic();
+        let paid = self.bucket().take(ask.weight, ask.reserve, now);
+        paid.map_err(|wait| UpstreamError::OverBudget { wait })?;
+        self.health.count_call();
+        let key = match &self.credential {
+            Credential::Header(name, secret) => Some((*name, secret.clone())),
+            Credential::None | Credential::Query(..) => None,
+        };
+        let reply = self.transport.ask(Question { url, key }).await?;
+        self.correct(&reply.headers);
+        match reply.status {
+            202 => Err(UpstreamError::Pending),
+            200..=299 => Ok(reply.body),
+            status @ 300..=399 => Err(UpstreamError::Redirected { status }),
+            status => Err(UpstreamError::Status {
+                status,
+                retry_after: self.retry_after(&reply),
+            }),
+        }
+    }
+
+    fn correct(&self, headers: &HeaderMap) {
+        let used = headers.get(USED_WEIGHT).and_then(|used| used.to_str().ok());
+        if let Some(used) = used.and_then(|used| used.trim().parse().ok()) {
+            let now = self.clock.monotonic();
+            self.bucket().correct(used, WEIGHT_LIMIT, now);
+        }
+    }
+
+    /// Seconds, or a date, which is counted from the answer's own date where it has one.
+    fn retry_after(&self, reply: &Reply) -> Option<Duration> {
+        let text = |name| reply.headers.get(name)?.to_str().ok();
+        let wanted = text(header::RETRY_AFTER)?;
+        let answered = text(header::DATE).and_then(http_date);
+        parse_retry_after(wanted, answered.unwrap_or_else(|| self.now()))
+    }
+
+    /// Nothing that runs under this lock can leave the bucket half written.
+    fn bucket(&self) -> MutexGuard<'_, Bucket> {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn body(mut response: Response) -> Result<Vec<u8>, UpstreamError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > BODY_LIMIT_BYTES {
-            return Err(UpstreamError::TooLarge {
-                limit_bytes: BODY_LIMIT_BYTES,
-            });
-        }
-        body.extend_from_slice(&chunk);
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "Credential::None",
+            Self::Header(..) | Self::Query(..) => "Credential (hidden)",
+        })
     }
-    Ok(body)
-}
-
-fn failed(error: reqwest::Error) -> UpstreamError {
-    if error.is_timeout() {
-        UpstreamError::TimedOut
-    } else {
-        UpstreamError::NotReachable(error.without_url())
-    }
-}
-
-/// Seconds, or a date, which is counted from the answer's own date where it has one.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let text = |name| response.headers().get(name)?.to_str().ok();
-    let wanted = text(header::RETRY_AFTER)?;
-    let answered = text(header::DATE).and_then(http_date);
-    parse_retry_after(wanted, answered.unwrap_or_else(clock::now))
 }
 
 fn parse_retry_after(wanted: &str, answered: Timestamp) -> Option<Duration> {

@@ -15,7 +15,7 @@ import sys
 import numpy as np
 import talib
 
-LIMIT = 500  # candles that the service asks for; the newest of them may still be open
+LIMIT = 1000  # candles that the service asks for; the newest of them may still be open
 DAY = dt.timedelta(days=1)
 
 # The moments at which the source's clock stands still. Odd ones: the first day with 250 closed
@@ -59,18 +59,8 @@ def at_moments(directory):
         }
 
 
-def walks():
-    """Closing prices that need no capture: they are written down with their result."""
-    for seed in (1, 2, 3, 4):
-        random = np.random.default_rng(seed)
-        steps = random.normal(0.0005, 0.02, 260 + seed * 20)
-        closes = np.round(100.0 * np.exp(np.cumsum(steps)), 4)
-        rsi = float(talib.RSI(closes, timeperiod=14)[-1])
-        yield {"closes": closes.tolist(), "rsi_14": rsi}
-
-
 def main():
-    golden = {"at_moments": list(at_moments(sys.argv[1])), "walks": list(walks())}
+    golden = {"at_moments": list(at_moments(sys.argv[1]))}
     text = json.dumps(golden, separators=(",", ":")).replace("},{", "},\n{")
     pathlib.Path(__file__).with_name("rsi.json").write_text(text + "\n")
 

@@ -48,7 +48,7 @@ async fn no_quote() -> Result<Quote, std::io::Error> {
 #[tokio::test]
 async fn any_serde_value_is_cached_or_computed() {
     let cache = cache();
-    let key = key("market:btc");
+    let key = key("other:btc");
     assert_eq!(
         cache
             .cache_or_compute(&key, LONG, quote)
@@ -90,7 +90,7 @@ async fn a_value_that_was_set_is_found_and_an_error_is_never_cached() {
 #[tokio::test]
 async fn another_type_than_a_keys_own_is_a_typed_error() {
     let cache = cache();
-    let key = key("market:btc");
+    let key = key("other:btc");
     cache.set(&key, &"a text").await.expect("set");
     assert!(matches!(
         cache.get::<Quote>(&key).await,
@@ -144,7 +144,7 @@ async fn a_fresh_instance_whose_sources_are_dead_serves_what_another_one_left_in
     stand.config.redis_url = Some(redis.url());
     let first = stand.service(Caching::On);
     let good = first.fetch_dashboard_summary().await;
-    assert!(!good.summary.has_missing());
+    assert!(!good.value.has_missing());
     let cache = stand.cache();
     until("the last good figures to lie in Redis", || async {
         cache.last_good().await.ok().flatten()
@@ -153,7 +153,7 @@ async fn a_fresh_instance_whose_sources_are_dead_serves_what_another_one_left_in
     stand.break_every_source(&FaultKind::Reset);
 
     let second = stand.service(Caching::On).fetch_dashboard_summary().await;
-    assert_eq!((second.tier, &second.summary), (Tier::Store, &good.summary));
+    assert_eq!((second.tier, &second.value), (Tier::Store, &good.value));
 
     // The summary itself is gone, as after its hour; the last good figures last for two days.
     cache
@@ -161,7 +161,7 @@ async fn a_fresh_instance_whose_sources_are_dead_serves_what_another_one_left_in
         .await
         .expect("removed");
     let third = stand.service(Caching::On).fetch_dashboard_summary().await;
-    let body = json(&third.summary);
+    let body = json(&third.value);
     for group in [
         Group::Prices,
         Group::Global,
@@ -169,7 +169,7 @@ async fn a_fresh_instance_whose_sources_are_dead_serves_what_another_one_left_in
         Group::Candles,
     ] {
         for (name, field) in fields_of(&body, group) {
-            assert_eq!(body[&name], json(&good.summary)[&name], "{name}: {field}");
+            assert_eq!(body[&name], json(&good.value)[&name], "{name}: {field}");
             assert_ne!(field["status"], "missing", "{name}");
         }
     }
@@ -191,14 +191,14 @@ async fn nulls_never_take_the_place_of_the_last_good_figures() {
     redis.freeze();
     let blind = stand.service(Caching::On);
     let answer = blind.fetch_dashboard_summary().await;
-    assert!(!answer.summary.has_value());
+    assert!(!answer.value.has_value());
     redis.thaw();
     let found = until("the last good figures to be found", || async {
         let answer = blind.fetch_dashboard_summary().await;
-        (!answer.summary.has_missing()).then_some(answer)
+        (!answer.value.has_missing()).then_some(answer)
     })
     .await;
-    assert!(found.summary.has_value());
+    assert!(found.value.has_value());
     let kept = stand
         .cache()
         .last_good()
@@ -254,7 +254,7 @@ async fn a_service_starts_and_serves_while_redis_is_not_there() {
     let cache = stand.cache();
     let service = stand.service_over(Some(Arc::clone(&cache)));
     let answer = service.fetch_dashboard_summary().await;
-    assert!(!answer.summary.has_missing());
+    assert!(!answer.value.has_missing());
     assert_eq!(service.fetch_dashboard_summary().await.tier, Tier::Local);
     until("the store to be called unavailable", || async {
         (cache.stats().l2_status() == "unavailable").then_some(())
@@ -274,21 +274,21 @@ async fn nothing_but_the_last_good_figures_stays_in_redis_longer_than_is_set() {
     let cache = stand.cache();
     let service = stand.service_over(Some(Arc::clone(&cache)));
     service.fetch_dashboard_summary().await;
-    cache.set(&key("market:btc"), &QUOTE).await.expect("set");
+    cache.set(&key("other:btc"), &QUOTE).await.expect("set");
     cache
-        .set_with_ttl(&key("market:eth"), &QUOTE, LONGEST * 90)
+        .set_with_ttl(&key("other:eth"), &QUOTE, LONGEST * 90)
         .await
         .expect("set");
     cache
-        .cache_or_compute(&key("market:sol"), LONGEST * 90, quote)
+        .cache_or_compute(&key("other:sol"), LONGEST * 90, quote)
         .await
         .expect("computed");
     let wanted = [
         "dashboard:summary",
         "candles:btc:1d",
-        "market:btc",
-        "market:eth",
-        "market:sol",
+        "other:btc",
+        "other:eth",
+        "other:sol",
     ];
     let keys = until("all that was stored to lie in Redis", || async {
         let keys = redis.command(&["KEYS", "*:v:*"]);

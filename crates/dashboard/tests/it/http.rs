@@ -1,10 +1,11 @@
 //! The routes' answers: shapes, headers, errors.
 
 use dashboard::http::ws::Pace;
-use market_sim::{Fault, FaultKind, Source};
+use market_sim::FaultKind;
 use serde_json::Value;
 
 use crate::rig::{Rig, SUMMARY, simulator, until};
+use crate::stand::break_every_source;
 use crate::wire::{self, Reply};
 
 fn assert_problem(reply: &Reply, status: u16) {
@@ -86,9 +87,7 @@ async fn health_has_the_documented_shape_and_real_figures() {
 #[tokio::test]
 async fn a_service_without_a_single_figure_is_unhealthy_until_it_has_one() {
     let simulator = simulator().await;
-    for source in [Source::Binance, Source::CoinGecko, Source::Fng] {
-        simulator.inject(source, Fault::always(FaultKind::Garbage));
-    }
+    break_every_source(&simulator, &FaultKind::Garbage);
     let rig = Rig::start_with(&[], Pace::default(), simulator).await;
     let health_of = async |status: u16| {
         until("a verdict", || async {
@@ -111,9 +110,7 @@ async fn a_service_without_a_single_figure_is_unhealthy_until_it_has_one() {
 #[tokio::test]
 async fn a_first_round_under_way_is_no_illness() {
     let simulator = simulator().await;
-    for source in [Source::Binance, Source::CoinGecko, Source::Fng] {
-        simulator.inject(source, Fault::always(FaultKind::Hang));
-    }
+    break_every_source(&simulator, &FaultKind::Hang);
     let rig = Rig::start_with(&[], Pace::default(), simulator).await;
     let body = rig.get("/health").await.json();
     assert_eq!(body["cache_system"]["overall_healthy"], true, "{body}");

@@ -16,9 +16,11 @@ mod redis;
 mod stand;
 
 mod caches;
+mod fallbacks;
 mod golden;
 mod indicators;
 mod market;
+mod markets;
 mod rounds;
 mod settings;
 mod summaries;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use dashboard::market::answer::Breaker;
 use dashboard::market::figure::Group;
 use futures_util::future::join_all;
 use market_sim::{Fault, FaultKind, Poison, RetryAfter, Source};
@@ -80,11 +81,7 @@ fn failures() -> Vec<(FaultKind, &'static [&'static str])> {
 /// Which of these it is depends on whether the source writes its numbers as text.
 const REJECTED: &[&str] = &["out_of_range", "not_decodable", "not_in_answer"];
 
-const GROUPS: [(Source, Group); 3] = [
-    (Source::Binance, Group::Prices),
-    (Source::CoinGecko, Group::Global),
-    (Source::Fng, Group::FearGreed),
-];
+const GROUPS: [Group; 3] = [Group::Prices, Group::Global, Group::FearGreed];
 
 fn group_is_missing(summary: &Value, group: Group, told: &[&str]) {
     for (name, field) in fields_of(summary, group) {
@@ -100,20 +97,20 @@ fn group_is_missing(summary: &Value, group: Group, told: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cold_service_says_null_and_why_for_a_source_that_fails_in_any_way() {
     for (fault, told) in failures() {
-        let checks = GROUPS.map(|(source, group)| is_cold_and_told(source, group, &fault, told));
+        let checks = GROUPS.map(|group| is_cold_and_told(group, &fault, told));
         join_all(checks).await;
     }
 }
 
-async fn is_cold_and_told(source: Source, group: Group, fault: &FaultKind, told: &[&str]) {
+async fn is_cold_and_told(group: Group, fault: &FaultKind, told: &[&str]) {
     let stand = Stand::new().await;
-    stand.break_source(source, fault.clone());
+    stand.break_group(group, fault);
     let start = Instant::now();
     let answer = stand.service(Caching::On).fetch_dashboard_summary().await;
     let took = start.elapsed();
     let limit = UPSTREAM_TIMEOUT + Duration::from_millis(500);
-    assert!(took < limit, "{source:?} {fault:?} took {took:?}");
-    let summary = json(&answer.summary);
+    assert!(took < limit, "{group:?} {fault:?} took {took:?}");
+    let summary = json(&answer.value);
     group_is_missing(&summary, group, told);
     assert_eq!(summary["partial_failure"], true);
     let fields = fields_of(&summary, group);
@@ -121,13 +118,13 @@ async fn is_cold_and_told(source: Source, group: Group, fault: &FaultKind, told:
         fields
             .iter()
             .any(|(_, field)| told.iter().any(|code| field["error"] == *code)),
-        "{source:?} {fault:?} should be told as {told:?}: {fields:?}"
+        "{group:?} {fault:?} should be told as {told:?}: {fields:?}"
     );
-    for (_, other) in GROUPS.iter().filter(|(other, _)| *other != source) {
-        for (name, field) in fields_of(&summary, *other) {
+    for other in GROUPS.into_iter().filter(|other| *other != group) {
+        for (name, field) in fields_of(&summary, other) {
             assert_eq!(
                 field["status"], "fresh",
-                "{name}, though only {source:?} failed"
+                "{name}, though only {group:?} failed"
             );
         }
     }
@@ -146,10 +143,10 @@ async fn a_warm_service_keeps_the_last_good_values_and_calls_them_stale() {
 async fn keeps_last_good_values(fault: FaultKind) {
     let stand = Stand::new().await;
     let service = stand.service(Caching::Off);
-    let good = json(&service.fetch_dashboard_summary().await.summary);
+    let good = json(&service.fetch_dashboard_summary().await.value);
     stand.break_every_source(&fault.clone());
     let stale = until("prices that are due again", || async {
-        let summary = json(&service.fetch_dashboard_summary().await.summary);
+        let summary = json(&service.fetch_dashboard_summary().await.value);
         (summary["fields"]["btc_price_usd"]["status"] != "fresh").then_some(summary)
     })
     .await;
@@ -175,11 +172,7 @@ async fn keeps_last_good_values(fault: FaultKind) {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_broken_endpoint_does_not_take_the_prices_with_it() {
     let stand = Stand::new().await;
-    let klines = Fault {
-        endpoint: Some("/api/v3/klines".into()),
-        ..Fault::always(status(400))
-    };
-    stand.simulator.inject(Source::Binance, klines);
+    stand.break_group(Group::Candles, &status(400));
     let summary = stand.summary().await;
     group_is_missing(&summary, Group::Candles, &["refused"]);
     assert_eq!(summary["fields"]["btc_price_usd"]["status"], "fresh");
@@ -217,7 +210,7 @@ async fn a_source_that_asks_for_peace_is_left_alone_even_after_everything_was_fo
     service.fetch_dashboard_summary().await;
     for _ in 0..20 {
         service.forget();
-        let summary = json(&service.fetch_dashboard_summary().await.summary);
+        let summary = json(&service.fetch_dashboard_summary().await.value);
         assert_eq!(summary["fields"]["market_cap_usd"]["error"], "cooling_down");
         assert_eq!(summary["fields"]["fng_value"]["status"], "fresh");
     }
@@ -248,7 +241,7 @@ async fn a_dead_source_is_asked_less_and_used_again_soon_after_it_came_back() {
     };
     until("the breaker to open", || async {
         service.fetch_dashboard_summary().await;
-        (breaker() == "open").then_some(())
+        (breaker() == Breaker::Open).then_some(())
     })
     .await;
     let calls = stand.calls("fng /fng/");
@@ -260,11 +253,11 @@ async fn a_dead_source_is_asked_less_and_used_again_soon_after_it_came_back() {
     );
     stand.simulator.reset();
     until("a fresh index", || async {
-        let summary = json(&service.fetch_dashboard_summary().await.summary);
+        let summary = json(&service.fetch_dashboard_summary().await.value);
         (summary["fields"]["fng_value"]["status"] == "fresh").then_some(())
     })
     .await;
-    assert_eq!(breaker(), "closed");
+    assert_eq!(breaker(), Breaker::Closed);
 }
 
 #[tokio::test(flavor = "multi_thread")]

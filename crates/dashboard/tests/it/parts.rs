@@ -97,7 +97,7 @@ async fn a_websocket_client_that_takes_nothing_is_given_up() {
         stand.cache(),
         stand.service(Caching::Off),
     );
-    let summary = parts.service.fetch_dashboard_summary().await.summary;
+    let summary = parts.service.fetch_dashboard_summary().await.value;
     let door = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = door.local_addr().expect("an address");
     tokio::spawn(listener::run(door, parts.front, parts.stop.clone()));

@@ -124,6 +124,11 @@ fn config(settings: &[(&str, &str)], simulator: &Simulator) -> Config {
         ("BINANCE_BASE_URL", simulator.binance_url()),
         ("COINGECKO_BASE_URL", simulator.coingecko_url()),
         ("FNG_BASE_URL", simulator.fng_url()),
+        ("TAAPI_BASE_URL", simulator.taapi_url()),
+        ("CMC_BASE_URL", simulator.cmc_url()),
+        ("COINBASE_BASE_URL", simulator.coinbase_url()),
+        ("KRAKEN_BASE_URL", simulator.kraken_url()),
+        ("FINNHUB_BASE_URL", simulator.finnhub_url()),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.into()))

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dashboard::market::answer::{Refreshed, Tier};
+use dashboard::market::answer::{Breaker, Refreshed, Tier};
 use market_sim::{Fault, FaultKind, Source};
 
 use crate::{
@@ -36,7 +36,7 @@ async fn a_thousand_cold_readers_cost_one_call_per_endpoint_also_when_the_first_
         }
         let mut summaries = Vec::new();
         for reader in readers.into_iter().skip(leaving) {
-            summaries.push(reader.await.expect("a reader gets an answer").summary);
+            summaries.push(reader.await.expect("a reader gets an answer").value);
         }
         assert!(summaries.iter().all(|summary| summary == &summaries[0]));
         assert!(!summaries[0].has_missing());
@@ -62,7 +62,7 @@ async fn a_service_without_a_cache_shares_rounds_all_the_same() {
     for reader in readers {
         let answer = reader.await.expect("a reader gets an answer");
         assert_eq!(answer.tier, Tier::Uncached);
-        assert!(!answer.summary.has_missing());
+        assert!(!answer.value.has_missing());
     }
     for endpoint in ENDPOINTS {
         assert_eq!(stand.calls(endpoint), 1, "{endpoint}");
@@ -81,7 +81,7 @@ async fn after_forgetting_the_next_read_asks_every_source_again() {
     assert!(cleared.is_complete());
     let second = service.fetch_dashboard_summary().await;
     assert_eq!(second.tier, Tier::Loader);
-    assert!(second.summary.last_updated() >= first.summary.last_updated());
+    assert!(second.value.last_updated() >= first.value.last_updated());
     for endpoint in ENDPOINTS {
         assert_eq!(stand.calls(endpoint), 2, "{endpoint}");
     }
@@ -124,17 +124,11 @@ async fn nothing_comes_back_when_sources_die_after_everything_was_forgotten() {
     let stand = Stand::new().await;
     let cache = stand.cache();
     let service = stand.service_over(Some(cache.clone()));
-    assert!(
-        !service
-            .fetch_dashboard_summary()
-            .await
-            .summary
-            .has_missing()
-    );
+    assert!(!service.fetch_dashboard_summary().await.value.has_missing());
     stand.break_every_source(&FaultKind::Reset);
     service.forget();
     cache.clear().await;
-    let summary = service.fetch_dashboard_summary().await.summary;
+    let summary = service.fetch_dashboard_summary().await.value;
     assert!(
         !summary.has_value(),
         "{}",
@@ -152,7 +146,7 @@ async fn a_refresh_soon_after_a_round_gets_that_rounds_summary() {
     let Refreshed::Recent(second) = service.refresh_dashboard_summary().await else {
         panic!("the second one comes too soon");
     };
-    assert_eq!(first.summary, second.summary);
+    assert_eq!(first.value, second.value);
     service.forget();
     assert_eq!(stand.calls(ENDPOINTS[0]), 1);
 }
@@ -165,10 +159,7 @@ async fn a_refresh_is_stored_where_readers_find_it() {
         panic!("the first refresh makes a round");
     };
     let read = service.fetch_dashboard_summary().await;
-    assert_eq!(
-        (read.tier, &read.summary),
-        (Tier::Local, &refreshed.summary)
-    );
+    assert_eq!((read.tier, &read.value), (Tier::Local, &refreshed.value));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,19 +174,13 @@ async fn a_summary_with_a_missing_figure_is_fresh_for_one_refresh_interval_only(
     };
     stand.simulator.inject(Source::Fng, once);
     let service = stand.service(Caching::On);
-    assert!(
-        service
-            .fetch_dashboard_summary()
-            .await
-            .summary
-            .has_missing()
-    );
+    assert!(service.fetch_dashboard_summary().await.value.has_missing());
     let whole = until("a whole summary", || async {
         let answer = service.fetch_dashboard_summary().await;
-        (!answer.summary.has_missing()).then_some(answer)
+        (!answer.value.has_missing()).then_some(answer)
     })
     .await;
-    assert!(!whole.summary.is_partial());
+    assert!(!whole.value.is_partial());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,7 +238,7 @@ async fn a_hanging_source_opens_its_breaker_and_delays_nobody_any_more() {
         service
             .sources()
             .into_iter()
-            .find(|report| report.breaker != "closed")
+            .find(|report| report.breaker != Breaker::Closed)
     };
     until("the breaker to open", || async {
         service.fetch_dashboard_summary().await;
@@ -262,7 +247,7 @@ async fn a_hanging_source_opens_its_breaker_and_delays_nobody_any_more() {
     .await;
     until("a round that is not delayed", || async {
         let start = Instant::now();
-        let summary = json(&service.fetch_dashboard_summary().await.summary);
+        let summary = json(&service.fetch_dashboard_summary().await.value);
         let is_refused = summary["fields"]["market_cap_usd"]["error"] == "breaker_open";
         assert!(!is_refused || start.elapsed() < stand.config.upstream_timeout);
         is_refused.then_some(())

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::rig::{Rig, SUMMARY, simulator, until};
+use crate::stand::break_every_source;
 use crate::wire;
 
 const ENDPOINTS: [&str; 3] = [
@@ -17,7 +18,6 @@ const ENDPOINTS: [&str; 3] = [
     "coingecko /api/v3/global",
     "fng /fng/",
 ];
-const SOURCES: [Source; 3] = [Source::Binance, Source::CoinGecko, Source::Fng];
 
 /// UPSTREAM_TIMEOUT_MS in these tests, and what a request may take at most.
 const UPSTREAM_TIMEOUT_MS: &str = "1500";
@@ -40,10 +40,8 @@ fn faults() -> Vec<(&'static str, FaultKind)> {
 /// A rig whose sources answer slowly enough that a thousand readers meet a cold cache.
 async fn cold_rig() -> Rig {
     let simulator = simulator().await;
-    for source in SOURCES {
-        let delay = Duration::from_millis(400);
-        simulator.inject(source, Fault::always(FaultKind::Latency { delay }));
-    }
+    let delay = Duration::from_millis(400);
+    break_every_source(&simulator, &FaultKind::Latency { delay });
     Rig::start_with(
         &[("REFRESH_INTERVAL_SECONDS", "60")],
         Pace::default(),
@@ -121,9 +119,7 @@ fn figures(summary: &Value) -> Vec<(String, Value, Value)> {
 async fn with_dead_sources_a_cold_summary_is_null_with_reasons_and_in_time() {
     for (name, kind) in faults() {
         let simulator = simulator().await;
-        for source in SOURCES {
-            simulator.inject(source, Fault::always(kind.clone()));
-        }
+        break_every_source(&simulator, &kind);
         let settings = [("UPSTREAM_TIMEOUT_MS", UPSTREAM_TIMEOUT_MS)];
         let rig = Rig::start_with(&settings, Pace::default(), simulator).await;
         let began = Instant::now();
@@ -151,9 +147,7 @@ async fn with_dead_sources_a_warm_summary_keeps_its_last_good_prices_as_stale() 
         let settings = [("UPSTREAM_TIMEOUT_MS", UPSTREAM_TIMEOUT_MS)];
         let rig = Rig::start_with(&settings, Pace::default(), simulator().await).await;
         let warm = rig.warm().await;
-        for source in SOURCES {
-            rig.simulator.inject(source, Fault::always(kind.clone()));
-        }
+        break_every_source(&rig.simulator, &kind);
         let stale = until("a stale price", || async {
             let began = Instant::now();
             let summary = rig.summary().await;

@@ -5,8 +5,8 @@ use std::{io::Write as _, path::PathBuf, sync::Arc, time::Duration};
 use dashboard::{
     cache::manager::CacheManager,
     config::Config,
+    demo::lead_to,
     market::{figure::Group, service::DataService},
-    setting::BaseUrl,
 };
 use market_sim::{Fault, FaultKind, MarketSource, SimOptions, SimTime, Simulator, Source};
 use serde_json::Value;
@@ -37,15 +37,12 @@ impl Stand {
         let simulator = Simulator::start(options)
             .await
             .expect("the simulator starts");
-        let url = |text: String| BaseUrl::parse(&text).expect("the simulator has a sound address");
-        let config = Config {
-            binance: url(simulator.binance_url()),
-            coingecko: url(simulator.coingecko_url()),
-            fng: url(simulator.fng_url()),
+        let mut config = Config {
             upstream_timeout: UPSTREAM_TIMEOUT,
             refresh_interval: Duration::from_secs(1),
             ..Config::defaults()
         };
+        lead_to(&mut config, &simulator).expect("the simulator has a sound address");
         Self { simulator, config }
     }
 
@@ -68,7 +65,7 @@ impl Stand {
                 .service(Caching::On)
                 .fetch_dashboard_summary()
                 .await
-                .summary,
+                .value,
         )
     }
 
@@ -78,6 +75,38 @@ impl Stand {
 
     pub(crate) fn break_source(&self, source: Source, kind: FaultKind) {
         self.simulator.inject(source, Fault::always(kind));
+    }
+
+    /// Breaks whoever could be asked for these figures, for that question.
+    pub(crate) fn break_group(&self, group: Group, kind: &FaultKind) {
+        let questions: &[(Source, &str)] = match group {
+            Group::Prices => &[
+                (Source::Binance, "/api/v3/ticker/24hr"),
+                (Source::Coinbase, "/products/{id}/stats"),
+                (Source::Kraken, "/0/public/Ticker"),
+                (Source::CoinGecko, "/api/v3/simple/price"),
+            ],
+            Group::Candles => &[
+                (Source::Binance, "/api/v3/klines"),
+                (Source::Coinbase, "/products/{id}/candles"),
+                (Source::Kraken, "/0/public/OHLC"),
+                (Source::Taapi, "/rsi"),
+            ],
+            Group::Global => &[
+                (Source::CoinGecko, "/api/v3/global"),
+                (Source::Cmc, "/v1/global-metrics/quotes/latest"),
+            ],
+            Group::FearGreed => &[(Source::Fng, "/fng/")],
+            Group::UsStocks => &[(Source::Finnhub, "/api/v1/quote")],
+            Group::CrossCheck => &[],
+        };
+        for (source, endpoint) in questions {
+            let fault = Fault {
+                endpoint: Some((*endpoint).into()),
+                ..Fault::always(kind.clone())
+            };
+            self.simulator.inject(*source, fault);
+        }
     }
 
     pub(crate) fn break_every_source(&self, kind: &FaultKind) {
@@ -90,7 +119,10 @@ impl Stand {
 }
 
 pub(crate) fn break_every_source(simulator: &Simulator, kind: &FaultKind) {
-    for source in [Source::Binance, Source::CoinGecko, Source::Fng] {
+    let by_call = Source::ALL
+        .into_iter()
+        .filter(|source| *source != Source::BinanceWs);
+    for source in by_call {
         simulator.inject(source, Fault::always(kind.clone()));
     }
 }
@@ -135,6 +167,8 @@ pub(crate) fn fields_of(summary: &Value, group: Group) -> Vec<(String, Value)> {
         Group::Global => name.contains("market_cap") || name == "volume_24h_usd",
         Group::FearGreed => name.starts_with("fng_"),
         Group::Candles => name == "btc_rsi_14",
+        Group::UsStocks => name.starts_with("us_stock_indices."),
+        Group::CrossCheck => false,
     };
     let fields = summary["fields"].as_object().expect("fields is an object");
     let found: Vec<_> = fields

@@ -16,7 +16,7 @@ async fn summary() -> Arc<Summary> {
         .service(Caching::On)
         .fetch_dashboard_summary()
         .await
-        .summary
+        .value
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +98,7 @@ async fn every_number_can_be_null() {
             .service(Caching::On)
             .fetch_dashboard_summary()
             .await
-            .summary,
+            .value,
     );
     let fields = body["fields"].as_object().expect("fields is an object");
     for (name, field) in fields {

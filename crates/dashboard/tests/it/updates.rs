@@ -65,7 +65,7 @@ async fn readers_find_what_the_refresher_stored_and_call_nobody() {
     stop.cancel();
     let calls = stand.simulator.calls();
     let answer = service.fetch_dashboard_summary().await;
-    assert!(answer.summary.last_updated() >= update.summary.last_updated());
+    assert!(answer.value.last_updated() >= update.summary.last_updated());
     assert_eq!(stand.simulator.calls(), calls);
 }
 
@@ -76,7 +76,7 @@ async fn the_sequence_never_goes_back_over_a_restart() {
         .service(Caching::Off)
         .fetch_dashboard_summary()
         .await
-        .summary;
+        .value;
     let earlier = Hub::new();
     let now = clock::now();
     let last = (0..5)
@@ -137,7 +137,7 @@ async fn a_readers_success_ends_a_back_off() {
     // The first reader may still join a round that failed.
     until("a reader's success", || async {
         let answer = service.fetch_dashboard_summary_direct().await;
-        answer.summary.has_value().then_some(())
+        answer.value.has_value().then_some(())
     })
     .await;
     until("the refresher to go on", || async {
@@ -170,7 +170,7 @@ async fn a_source_slower_than_readers_wait_gives_its_figures_to_the_refresher() 
         let answer = service.fetch_dashboard_summary().await;
         let limit = UPSTREAM_TIMEOUT + Duration::from_millis(500);
         assert!(asked.elapsed() < limit, "{:?}", asked.elapsed());
-        (!answer.summary.has_missing()).then_some(())
+        (!answer.value.has_missing()).then_some(())
     })
     .await;
     stop.cancel();

@@ -1,8 +1,9 @@
 //! Indicators as text, in queries and keys.
 
 use dashboard::{
-    cache::keys::CacheKeys,
+    cache::keys::{CacheKeys, Interval, Key},
     indicator::{BadIndicator, Indicator},
+    market::symbol::Symbol,
 };
 use proptest::prelude::*;
 
@@ -81,8 +82,8 @@ proptest! {
     #[test]
     fn an_indicator_reads_back_from_its_text_and_fits_into_a_key(indicator in indicators(500)) {
         prop_assert_eq!(indicator.to_string().parse(), Ok(indicator));
-        let (name, parameters) = (indicator.name(), indicator.parameters());
-        let key = CacheKeys::technical_indicator("btc", name, &parameters).expect("a sound key");
+        let key = CacheKeys::indicator(Symbol::Btc, indicator, Interval::Day1);
         prop_assert_eq!(key.as_str(), format!("indicator:btc:{indicator}"));
+        prop_assert_eq!(Key::parse(key.as_str()), Ok(key));
     }
 }

@@ -6,13 +6,14 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
-use super::{
-    checked::{Batch, decimal, label, seconds},
+use super::Source;
+use crate::market::{
+    batch::Batch,
+    checked::{decimal, label, seconds},
     error::UpstreamError,
-    figure::{Figure, Reason, Value},
-    upstream::Upstream,
+    figure::{Figure, Group, Reason, Value},
+    upstream::{Ask, Upstream},
 };
-use crate::clock;
 
 /// The source is asked again at the latest after this, whatever it says.
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -43,12 +44,10 @@ pub(crate) async fn fear_greed(
     upstream: &Upstream,
     deadline: Instant,
 ) -> Result<Batch, UpstreamError> {
-    let answer: Answer = upstream.read("/fng/", &[("limit", "1")], deadline).await?;
-    if answer
-        .metadata
-        .and_then(|metadata| metadata.error)
-        .is_some_and(|error| !error.is_null())
-    {
+    let ask = Ask::new(Group::FearGreed, "/fng/").query("limit", "1");
+    let answer: Answer = upstream.read(&ask, deadline).await?;
+    let error = answer.metadata.and_then(|metadata| metadata.error);
+    if error.is_some_and(|error| !error.is_null()) {
         return Err(UpstreamError::Rejected(Reason::Refused));
     }
     let entry = answer
@@ -60,20 +59,21 @@ pub(crate) async fn fear_greed(
     let text = label(entry.value_classification.as_ref());
     // The label names the value: neither is taken without the other.
     let both = value.and_then(|value| Ok((value, text?, at?)));
-    let (value, text) = match both {
-        Ok((value, text, at)) => (Ok((Value::Whole(value), at)), Ok((Value::Text(text), at))),
-        Err(reason) => (Err(reason), Err(reason)),
-    };
-    let figures = vec![(Figure::FearGreed, value), (Figure::FearGreedLabel, text)];
+    let now = upstream.now();
+    let mut batch = Batch::new();
+    let number = both
+        .as_ref()
+        .map(|(value, _, at)| (Value::Whole(*value), *at));
+    let number = number.map_err(|reason| *reason);
+    batch.note(Figure::FearGreed, Source::AlternativeMe, now, number);
+    let text = both.map(|(_, text, at)| (Value::Text(text), at));
+    batch.note(Figure::FearGreedLabel, Source::AlternativeMe, now, text);
     let said = whole::<u64>(entry.time_until_update.as_ref()).ok();
     let lasts = said.map_or(LONGEST, |s| {
         Duration::from_secs(s).saturating_add(GRACE).min(LONGEST)
     });
-    Ok(Batch {
-        figures,
-        lasts: Some(lasts),
-        received_at: clock::now(),
-    })
+    batch.lasts = Some(lasts);
+    batch.or_rejected()
 }
 
 /// A whole number from 0 to 100.

@@ -1,0 +1,120 @@
+//! Who publishes figures: each source in a file of its own, in its own words.
+
+pub(crate) mod alternative_me;
+pub(crate) mod binance;
+pub(crate) mod coinbase;
+pub(crate) mod coingecko;
+pub(crate) mod coinmarketcap;
+pub(crate) mod finnhub;
+pub(crate) mod kraken;
+pub(crate) mod taapi;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Who publishes figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Source {
+    Binance,
+    CoinGecko,
+    AlternativeMe,
+    Coinbase,
+    Kraken,
+    CoinMarketCap,
+    Taapi,
+    Finnhub,
+}
+
+/// How often a source may be asked: what it grants, less what others behind the same address need.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Allowance {
+    /// Calls (at Binance: weight) that may be made at once.
+    pub(crate) burst: u32,
+    /// How long it takes until one more may be made.
+    pub(crate) one_every: Duration,
+}
+
+impl Source {
+    /// Every source.
+    pub const ALL: [Self; 8] = [
+        Self::Binance,
+        Self::CoinGecko,
+        Self::AlternativeMe,
+        Self::Coinbase,
+        Self::Kraken,
+        Self::CoinMarketCap,
+        Self::Taapi,
+        Self::Finnhub,
+    ];
+
+    /// The name in JSON and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Binance => "binance",
+            Self::CoinGecko => "coingecko",
+            Self::AlternativeMe => "alternative.me",
+            Self::Coinbase => "coinbase",
+            Self::Kraken => "kraken",
+            Self::CoinMarketCap => "coinmarketcap",
+            Self::Taapi => "taapi",
+            Self::Finnhub => "finnhub",
+        }
+    }
+
+    /// The name that people read.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Binance => "Binance",
+            Self::CoinGecko => "CoinGecko",
+            Self::AlternativeMe => "alternative.me",
+            Self::Coinbase => "Coinbase Exchange",
+            Self::Kraken => "Kraken",
+            Self::CoinMarketCap => "CoinMarketCap",
+            Self::Taapi => "TAAPI.IO",
+            Self::Finnhub => "Finnhub",
+        }
+    }
+
+    /// The setting without which it is not asked.
+    pub const fn needs(self) -> Option<&'static str> {
+        match self {
+            Self::CoinMarketCap => Some("CMC_API_KEY"),
+            Self::Taapi => Some("TAAPI_SECRET"),
+            Self::Finnhub => Some("FINNHUB_API_KEY"),
+            _ => None,
+        }
+    }
+
+    /// The currency that its prices are quoted in. USDT is not USD, and the JSON says so.
+    pub const fn quote(self) -> &'static str {
+        match self {
+            Self::Binance => "USDT",
+            _ => "USD",
+        }
+    }
+
+    /// upstreams.md 2.1 to 2.7. Those with a monthly limit get an even share of it.
+    pub(crate) const fn allowance(self) -> Allowance {
+        let (burst, one_every) = match self {
+            // 6,000 of weight a minute; a tenth, for a host may have other tenants.
+            Self::Binance => (600, Duration::from_millis(100)),
+            // 10,000 a month.
+            Self::CoinGecko => (30, Duration::from_secs(270)),
+            // Some 60 a minute are reported; the figure changes once a day.
+            Self::AlternativeMe => (30, Duration::from_secs(10)),
+            // 10 a second, 15 at once.
+            Self::Coinbase => (14, Duration::from_millis(200)),
+            // One a second.
+            Self::Kraken => (3, Duration::from_secs(1)),
+            // 15,000 a month, 30 a minute.
+            Self::CoinMarketCap => (10, Duration::from_secs(180)),
+            // The free plan: one in 15 s, and one that was asked for again.
+            Self::Taapi => (2, Duration::from_secs(15)),
+            // 60 a minute.
+            Self::Finnhub => (10, Duration::from_secs(2)),
+        };
+        Allowance { burst, one_every }
+    }
+}
