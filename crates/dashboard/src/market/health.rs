@@ -300,7 +300,7 @@ impl Drop for Pass<'_> {
             let mut chart = self.health.chart();
             if chart.breaker == Breaker::Probing {
                 chart.breaker = Breaker::Open {
-                    until: Instant::now(),
+                    until: crate::clock::monotonic(),
                 };
             }
         }
