@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::DAY_MS;
 use super::bar::Bar;
+use super::memo::Memo;
 use crate::amount::Amount;
 use crate::noise::{mix, signed, unit};
 
@@ -18,26 +19,36 @@ const LENGTHS_MS: [i64; 5] = [DAY_MS, 3_600_000, 60_000, 1_000, TICK_MS];
 const TICK_LEVEL: usize = LENGTHS_MS.len() - 1;
 
 /// A candle with its place in time.
+#[derive(Debug)]
 pub(super) struct Node {
     bar: Bar,
     key: u64,
     start_ms: i64,
     level: usize,
+    /// The price step of the coin.
+    tick: Amount,
 }
 
 impl Node {
-    pub(super) fn of_day(key: u64, day: i64, bar: Bar) -> Self {
+    /// The whole day, in prices of multiples of `tick`.
+    pub(super) fn of_day(key: u64, day: i64, (bar, tick): (Bar, Amount)) -> Self {
         Self {
             bar,
             key,
             start_ms: day * DAY_MS,
             level: 0,
+            tick,
         }
+    }
+
+    /// What tells it from every other node of the market.
+    pub(super) fn identity(&self) -> (u64, usize) {
+        (self.key, self.level)
     }
 
     /// Adds to `sum` what of this candle lies within the milliseconds of `window`, whose ends are
     /// whole ticks.
-    pub(super) fn add_to(&self, sum: &mut Option<Bar>, window: Range<i64>, tick: Amount) {
+    pub(super) fn add_to(&self, sum: &mut Option<Bar>, window: &Range<i64>, memo: &Memo) {
         let end_ms = self.start_ms + LENGTHS_MS[self.level];
         if end_ms <= window.start || window.end <= self.start_ms {
             return;
@@ -46,15 +57,16 @@ impl Node {
             *sum = Some(sum.map_or(self.bar, |before| before.joined(self.bar)));
             return;
         }
-        for part in self.parts(tick) {
-            part.add_to(sum, window.clone(), tick);
+        for part in memo.parts(self).iter() {
+            part.add_to(sum, window, memo);
         }
     }
 
-    fn parts(&self, tick: Amount) -> Vec<Self> {
+    /// The shorter candles that it is made of. Dear: ask the memo.
+    pub(super) fn parts(&self) -> Vec<Self> {
         let level = self.level + 1;
         let length_ms = LENGTHS_MS[level];
-        let count = (LENGTHS_MS[self.level] / length_ms) as usize;
+        let (count, tick) = ((LENGTHS_MS[self.level] / length_ms) as usize, self.tick);
         let shapes = if level == TICK_LEVEL {
             ticks(&self.bar, self.key)
         } else {
@@ -65,6 +77,7 @@ impl Node {
             key: mix(self.key, number as u64),
             start_ms: self.start_ms + number as i64 * length_ms,
             level,
+            tick,
         };
         let bars = shares(&self.bar, self.key, &shapes);
         bars.into_iter().enumerate().map(place).collect()

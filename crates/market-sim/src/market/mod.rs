@@ -7,6 +7,7 @@
 mod bar;
 mod cut;
 mod interval;
+mod memo;
 mod range;
 mod replay;
 mod seeded;
@@ -21,6 +22,7 @@ pub(crate) use stock::{Session, Stock};
 
 use crate::coin::Coin;
 use cut::{Node, TICK_MS};
+use memo::Memo;
 
 /// Length of a day in milliseconds.
 pub(crate) const DAY_MS: i64 = 86_400_000;
@@ -35,6 +37,7 @@ const LAST_SEEDED_DAY: i64 = 741_442;
 pub(crate) struct Market {
     seed: u64,
     replay: Option<Replay>,
+    memo: Memo,
 }
 
 /// The time in which a coin is traded, in milliseconds: from the first, before the second.
@@ -46,7 +49,11 @@ pub(crate) struct Life {
 
 impl Market {
     pub(crate) fn new(seed: u64, replay: Option<Replay>) -> Self {
-        Self { seed, replay }
+        Self {
+            seed,
+            replay,
+            memo: Memo::default(),
+        }
     }
 
     pub(crate) fn seed(&self) -> u64 {
@@ -79,8 +86,9 @@ impl Market {
         let until = to_ms.div_euclid(TICK_MS) * TICK_MS + TICK_MS;
         let mut sum = None;
         for day in from.div_euclid(DAY_MS)..=(until - 1).div_euclid(DAY_MS) {
-            let whole = Node::of_day(self.day_key(coin, day), day, self.day(coin, day));
-            whole.add_to(&mut sum, from..until, coin.tick());
+            let bar = self.day(coin, day);
+            let whole = Node::of_day(self.day_key(coin, day), day, (bar, coin.tick()));
+            whole.add_to(&mut sum, &(from..until), &self.memo);
         }
         sum.expect("the span holds at least one tick, and every day within the life has a candle")
     }
