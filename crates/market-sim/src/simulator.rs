@@ -168,11 +168,30 @@ impl Simulator {
     }
 
     /// Calls so far of a source, over all its endpoints; failed ones count too.
+    ///
+    /// ```
+    /// use market_sim::{SimOptions, Simulator, Source};
+    ///
+    /// let simulator = Simulator::offline(SimOptions::default())?;
+    /// assert_eq!(simulator.calls_of(Source::Kraken), 0);
+    /// # Ok::<(), market_sim::SimError>(())
+    /// ```
     pub fn calls_of(&self, source: Source) -> u64 {
         self.world.calls_of(source)
     }
 
-    /// Streams that are open now.
+    /// Streams that are open now; those that [`drop_streams`](Self::drop_streams) ends are gone a
+    /// moment later.
+    ///
+    /// ```
+    /// use market_sim::{SimOptions, Simulator};
+    ///
+    /// let simulator = Simulator::offline(SimOptions::default())?;
+    /// simulator.announce_shutdown();
+    /// simulator.drop_streams();
+    /// assert_eq!(simulator.open_streams(), 0);
+    /// # Ok::<(), market_sim::SimError>(())
+    /// ```
     pub fn open_streams(&self) -> usize {
         self.world.open_streams()
     }
