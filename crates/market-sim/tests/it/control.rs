@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use market_sim::{Fault, FaultKind, RetryAfter, Source};
+use market_sim::{Fault, FaultKind, RetryAfter, Source, keys};
 use serde_json::json;
 
 use crate::rig::{MOMENT, MOMENT_MS, Rig};
@@ -11,15 +11,21 @@ use crate::rig::{MOMENT, MOMENT_MS, Rig};
 async fn control_describes_itself_and_its_examples_work() {
     let rig = Rig::frozen().await;
     let about = rig.json("/control").await;
-    assert_eq!(
-        about["base_urls"]["binance"],
-        rig.simulator.binance_url().as_str()
-    );
-    assert_eq!(
-        about["base_urls"]["coingecko"],
-        rig.simulator.coingecko_url().as_str()
-    );
-    assert_eq!(about["base_urls"]["fng"], rig.simulator.fng_url().as_str());
+    let simulator = &rig.simulator;
+    for (source, url) in [
+        ("binance", simulator.binance_url()),
+        ("binance-ws", simulator.binance_ws_url()),
+        ("coingecko", simulator.coingecko_url()),
+        ("fng", simulator.fng_url()),
+        ("taapi", simulator.taapi_url()),
+        ("cmc", simulator.cmc_url()),
+        ("finnhub", simulator.finnhub_url()),
+        ("coinbase", simulator.coinbase_url()),
+        ("kraken", simulator.kraken_url()),
+    ] {
+        assert_eq!(about["base_urls"][source], url, "{source}");
+    }
+    assert_eq!(about["keys"]["taapi"], keys::TAAPI_SECRET);
     assert!(rig.simulator.control_url().ends_with("/control"));
     for route in ["/control/faults", "/control/clock", "/control/streams"] {
         let examples = &about["routes"][format!("POST {route}")]["examples"];
@@ -115,6 +121,41 @@ async fn bad_orders_are_refused_with_a_sentence() {
             "faults",
             r#"{"source": "binance", "kind": "hang", "endpoint": "/fng/"}"#,
         ),
+        (
+            "faults",
+            r#"{"source": "kraken", "kind": "skew", "percent": 0}"#,
+        ),
+        (
+            "faults",
+            r#"{"source": "taapi", "kind": "rate_limit", "calls": 1, "seconds": 0}"#,
+        ),
+        (
+            "faults",
+            r#"{"source": "taapi", "kind": "rate_limit", "calls": 0, "seconds": 15}"#,
+        ),
+        (
+            "faults",
+            r#"{"source": "cmc", "kind": "redirect", "to": "a\nb"}"#,
+        ),
+        (
+            "faults",
+            r#"{"source": "cmc", "kind": "canned", "status": 99, "body": ""}"#,
+        ),
+        (
+            "faults",
+            r#"{"source": "cmc", "kind": "drip", "ms": 600001}"#,
+        ),
+        (
+            "faults",
+            r#"{"source": "cmc", "kind": "poison", "value": "arsenic"}"#,
+        ),
+        (
+            "faults",
+            r#"{"source": "binance", "kind": "hang", "endpoint": "frames"}"#,
+        ),
+        ("streams", r#""explode""#),
+        ("clock", r#"{"speed": -1}"#),
+        ("clock", r#"{"fast_from": {"speed": 2}}"#),
         ("clock", r#"{"frozen_at": "tomorrow"}"#),
         ("clock", r#""backwards""#),
     ] {

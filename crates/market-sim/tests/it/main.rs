@@ -5,22 +5,31 @@
     reason = "the rig and its checks are test code outside test functions"
 )]
 
+mod calls;
 mod rig;
 mod shape;
 mod stream_rig;
 
-mod binance_errors;
 mod candles;
-mod coingecko;
-mod control;
-mod faults;
-mod figures;
 mod klines;
 mod market;
-mod program;
+mod time;
+
+mod binance_errors;
+mod coingecko;
+mod figures;
 mod shapes;
-mod stream_life;
-mod streams;
 mod taapi;
 mod venues;
 mod weight;
+
+mod stream_life;
+mod stream_requests;
+mod streams;
+
+mod control;
+mod every_source;
+mod faults;
+mod poison;
+
+mod program;

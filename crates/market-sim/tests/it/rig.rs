@@ -67,6 +67,11 @@ impl Rig {
         .await
     }
 
+    /// A simulator in which no time passes but by steps.
+    pub(crate) async fn stepped() -> Self {
+        Self::with(stepped()).await
+    }
+
     pub(crate) async fn with(options: SimOptions) -> Self {
         let simulator = Simulator::start(options).await.unwrap();
         Self {
@@ -152,6 +157,14 @@ impl Rig {
 
     pub(crate) fn fail(&self, source: Source, kind: FaultKind) {
         self.simulator.inject(source, Fault::always(kind));
+    }
+}
+
+/// No time passes but by steps, beginning at [`MOMENT`].
+pub(crate) fn stepped() -> SimOptions {
+    SimOptions {
+        time: SimTime::SteppedFrom(MOMENT.parse().unwrap()),
+        ..SimOptions::default()
     }
 }
 

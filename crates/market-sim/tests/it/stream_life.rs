@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use market_sim::{Fault, FaultKind, Poison, SimOptions, SimTime, Source};
+use market_sim::{Fault, FaultKind, Poison, Source};
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use crate::rig::{MOMENT, Rig};
+use crate::rig::Rig;
 use crate::stream_rig::Client;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -15,16 +15,6 @@ const TICKER: &str = "/ws/btcusdt@miniTicker";
 /// Close codes of RFC 6455.
 const GOING_AWAY: Option<u16> = Some(1_001);
 const POLICY: Option<u16> = Some(1_008);
-
-/// A simulator in which no time passes but by steps.
-async fn stepped() -> Rig {
-    let time = SimTime::SteppedFrom(MOMENT.parse().unwrap());
-    Rig::with(SimOptions {
-        time,
-        ..SimOptions::default()
-    })
-    .await
-}
 
 fn on(endpoint: &str, kind: FaultKind) -> Fault {
     Fault {
@@ -35,7 +25,7 @@ fn on(endpoint: &str, kind: FaultKind) -> Fault {
 
 #[tokio::test]
 async fn pings_come_every_twenty_seconds_and_answers_keep_it_alive() {
-    let rig = stepped().await;
+    let rig = Rig::stepped().await;
     let mut client = Client::new(&rig, "/ws").await;
     for _ in 0..10 {
         rig.simulator.step(20 * SECOND);
@@ -49,7 +39,7 @@ async fn pings_come_every_twenty_seconds_and_answers_keep_it_alive() {
 
 #[tokio::test]
 async fn a_ping_that_is_not_answered_for_a_minute_ends_it() {
-    let rig = stepped().await;
+    let rig = Rig::stepped().await;
     let mut client = Client::new(&rig, "/ws").await;
     rig.simulator.step(20 * SECOND);
     let payload = client.ping().await;
@@ -63,7 +53,7 @@ async fn a_ping_that_is_not_answered_for_a_minute_ends_it() {
 
 #[tokio::test]
 async fn a_pong_with_another_payload_is_no_answer() {
-    let rig = stepped().await;
+    let rig = Rig::stepped().await;
     let mut client = Client::new(&rig, "/ws").await;
     rig.simulator.step(20 * SECOND);
     client.ping().await;
@@ -75,7 +65,7 @@ async fn a_pong_with_another_payload_is_no_answer() {
 
 #[tokio::test]
 async fn a_day_is_the_longest_life() {
-    let rig = stepped().await;
+    let rig = Rig::stepped().await;
     let mut client = Client::new(&rig, TICKER).await;
     rig.simulator.step(Duration::from_secs(86_400));
     assert_eq!(client.end().await, GOING_AWAY);
@@ -83,7 +73,7 @@ async fn a_day_is_the_longest_life() {
 
 #[tokio::test]
 async fn the_sixth_message_within_a_second_is_one_too_many() {
-    let rig = stepped().await;
+    let rig = Rig::stepped().await;
     let mut client = Client::new(&rig, "/ws").await;
     for _ in 0..5 {
         client.ask(r#"{"method":"LIST_SUBSCRIPTIONS"}"#).await;
@@ -98,7 +88,7 @@ async fn the_sixth_message_within_a_second_is_one_too_many() {
 
 #[tokio::test]
 async fn the_three_hundred_and_first_attempt_within_five_minutes_is_refused() {
-    let rig = stepped().await;
+    let rig = Rig::stepped().await;
     for _ in 0..300 {
         // Not even a handshake, and an attempt all the same.
         assert_eq!(rig.get("/binance-ws/ws").await.status, 400);
@@ -119,7 +109,7 @@ async fn refusal(rig: &Rig) -> u16 {
 
 #[tokio::test]
 async fn a_handshake_is_refused_counted_and_left_hanging_like_any_call() {
-    let rig = stepped().await;
+    let rig = Rig::stepped().await;
     for status in [429, 451, 503] {
         rig.simulator.reset();
         rig.fail(
@@ -141,7 +131,7 @@ async fn a_handshake_is_refused_counted_and_left_hanging_like_any_call() {
 
 #[tokio::test]
 async fn orders_for_all_streams_end_them_or_announce_their_end() {
-    let rig = stepped().await;
+    let rig = Rig::stepped().await;
     let mut raw = Client::new(&rig, TICKER).await;
     let mut combined = Client::new(&rig, "/stream?streams=btcusdt@miniTicker").await;
     assert_eq!(rig.simulator.open_streams(), 2);
@@ -162,7 +152,7 @@ async fn orders_for_all_streams_end_them_or_announce_their_end() {
 
 #[tokio::test]
 async fn silence_keeps_the_connection_and_drops_the_messages() {
-    let rig = stepped().await;
+    let rig = Rig::stepped().await;
     let mut client = Client::new(&rig, TICKER).await;
     rig.simulator
         .inject(Source::BinanceWs, on("frames", FaultKind::Hang));
@@ -177,7 +167,7 @@ async fn silence_keeps_the_connection_and_drops_the_messages() {
 
 #[tokio::test]
 async fn without_pings_everything_else_goes_on() {
-    let rig = stepped().await;
+    let rig = Rig::stepped().await;
     let mut client = Client::new(&rig, TICKER).await;
     rig.simulator
         .inject(Source::BinanceWs, on("pings", FaultKind::Hang));
@@ -191,7 +181,7 @@ async fn without_pings_everything_else_goes_on() {
 
 #[tokio::test]
 async fn a_slow_stream_is_late_with_the_right_messages() {
-    let rig = stepped().await;
+    let rig = Rig::stepped().await;
     let mut client = Client::new(&rig, TICKER).await;
     let delay = 3 * SECOND;
     rig.simulator.inject(
@@ -206,7 +196,7 @@ async fn a_slow_stream_is_late_with_the_right_messages() {
 
 #[tokio::test]
 async fn messages_are_spoilt_in_every_way_that_answers_are() {
-    let rig = stepped().await;
+    let rig = Rig::stepped().await;
     let mut client = Client::new(&rig, TICKER).await;
     for (kind, is_fitting) in [
         (FaultKind::Garbage, is_no_json as fn(&str) -> bool),
@@ -255,7 +245,7 @@ fn is_no_json(text: &str) -> bool {
 
 #[tokio::test]
 async fn a_reset_message_breaks_the_connection() {
-    let rig = stepped().await;
+    let rig = Rig::stepped().await;
     let mut client = Client::new(&rig, TICKER).await;
     rig.simulator
         .inject(Source::BinanceWs, on("frames", FaultKind::Reset));
@@ -270,7 +260,7 @@ async fn a_reset_message_breaks_the_connection() {
 
 #[tokio::test]
 async fn an_open_stream_ends_with_the_simulator() {
-    let rig = stepped().await;
+    let rig = Rig::stepped().await;
     let mut client = Client::new(&rig, TICKER).await;
     rig.simulator.stop().await;
     assert_eq!(client.end().await, None);

@@ -206,6 +206,11 @@ async fn bad_requests_are_refused_with_an_error() {
         assert_eq!(answer.status, status, "{path}");
         check_fields(&answer.json(), &[("error", Kind::Text)], &path);
     }
+}
+
+#[tokio::test]
+async fn a_bad_bulk_is_refused_as_a_whole() {
+    let rig = Rig::frozen().await;
     let construct = json!({"exchange": "binance", "symbol": "BTC/USDT", "interval": "1h",
         "indicators": vec![json!({"indicator": "rsi"}); 21]});
     for (body, status) in [
