@@ -8,7 +8,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -31,17 +31,20 @@ pub(super) struct Order {
 
 /// What is to become of the clock.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(
+    untagged,
+    expecting = "this is none of the examples that GET /control has"
+)]
 enum Turn {
-    RealTime,
-    FrozenAt(Timestamp),
-    RunningFrom(Timestamp),
-    SteppedFrom(Timestamp),
-    FastFrom {
-        moment: Timestamp,
-        speed: u32,
-    },
-    /// From the present on.
+    Set(SimTime),
+    Move(Move),
+}
+
+/// Where the present goes from where it is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Move {
+    /// How many times normal speed.
     Speed(u32),
     StepMs(i64),
 }
@@ -136,16 +139,12 @@ pub(super) async fn set_clock(
     body: Bytes,
 ) -> Result<Json<Value>, Complaint> {
     match read(&body)? {
-        Turn::RealTime => world.set_time(SimTime::RealTime),
-        Turn::FrozenAt(moment) => world.set_time(SimTime::FrozenAt(moment)),
-        Turn::RunningFrom(moment) => world.set_time(SimTime::RunningFrom(moment)),
-        Turn::SteppedFrom(moment) => world.set_time(SimTime::SteppedFrom(moment)),
-        Turn::FastFrom { moment, speed } => world.set_time(SimTime::FastFrom { moment, speed }),
-        Turn::Speed(speed) => {
+        Turn::Set(time) => world.set_time(time),
+        Turn::Move(Move::Speed(speed)) => {
             let moment = world.now();
             world.set_time(SimTime::FastFrom { moment, speed });
         }
-        Turn::StepMs(step) => world.step_time(SignedDuration::from_millis(step)),
+        Turn::Move(Move::StepMs(step)) => world.step_time(SignedDuration::from_millis(step)),
     }
     Ok(clock(State(world)).await)
 }

@@ -182,7 +182,12 @@ async fn every_source_answers_at_any_clock() {
         rig.simulator
             .set_time(SimTime::FrozenAt(moment.parse().unwrap()));
         for path in [
+            TICKER,
+            "/binance/api/v3/klines?symbol=BTCUSDT&interval=1M",
+            "/binance/api/v3/klines?symbol=BTCUSDT&interval=1w&startTime=0",
             "/binance/api/v3/avgPrice?symbol=BTCUSDT",
+            "/fng/fng/?limit=3",
+            "/coingecko/api/v3/global",
             "/coingecko/api/v3/coins/markets?vs_currency=usd&sparkline=true\
                 &price_change_percentage=1y",
             "/coingecko/api/v3/coins/bitcoin/market_chart?vs_currency=usd&days=365",
