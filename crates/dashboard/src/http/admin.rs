@@ -145,6 +145,7 @@ pub(crate) async fn stats(
     let mut body = health::tiers(&site, &stats);
     body["caches"] = detail(&stats);
     body["sources"] = site.service.sources().iter().map(market::source).collect();
+    // Event streams take the same places.
     body["websockets"] = json!({
         "open": site.admission.open(),
         "max_clients": site.config.ws_max_clients,

@@ -1,8 +1,14 @@
-//! How many WebSockets may be open, in all and per address.
+//! Who may listen to live updates, and how many: in all and per address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::HeaderMap;
+
+use super::Site;
+use super::origin;
+use super::problem::Problem;
 
 /// The open places.
 #[derive(Debug)]
@@ -33,6 +39,23 @@ pub(crate) enum Full {
     House,
     /// This address has all the places one address may have.
     Address,
+}
+
+/// Takes a place for a client of live updates.
+///
+/// # Errors
+/// For a page of another site, while the service stops, and when there is no place.
+pub(crate) fn admit(site: &Site, headers: &HeaderMap, address: IpAddr) -> Result<Seat, Problem> {
+    if !origin::is_allowed(headers, &site.config.allowed_origins) {
+        return Err(Problem::foreign_origin());
+    }
+    if site.stop.is_cancelled() {
+        return Err(Problem::unavailable("The service is stopping."));
+    }
+    site.admission.seat(address).map_err(|full| match full {
+        Full::House => Problem::unavailable("Every place for live updates is taken."),
+        Full::Address => Problem::too_many("This address has all its places for live updates.", 5),
+    })
 }
 
 impl Admission {

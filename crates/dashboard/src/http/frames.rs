@@ -1,11 +1,16 @@
-//! What WebSocket clients are sent: JSON texts, encoded once however many listen.
+//! What clients of live updates are sent: JSON texts, encoded once however many listen.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
+use axum::response::sse::Event;
 use jiff::Timestamp;
 
 use crate::live::hub::Update;
+
+/// How soon a browser whose event stream broke is to come back.
+const COME_BACK: Duration = Duration::from_secs(3);
 
 /// The two texts of one update.
 #[derive(Debug)]
@@ -15,7 +20,28 @@ pub(crate) struct Frame {
     pub(crate) snapshot: Utf8Bytes,
     /// For those who were there before.
     pub(crate) update: Utf8Bytes,
+    events: OnceLock<Events>,
 }
+
+/// The same two texts as server-sent events. A clone is a copy of bytes.
+#[derive(Debug)]
+pub(crate) struct Events {
+    pub(crate) snapshot: Event,
+    pub(crate) update: Event,
+}
+
+impl Frame {
+    /// As server-sent events, made when the first client asks for them.
+    pub(crate) fn events(&self) -> &Events {
+        self.events.get_or_init(|| Events {
+            snapshot: snapshot_event(self.seq, &self.snapshot),
+            update: event(UPDATE, self.seq, &self.update),
+        })
+    }
+}
+
+const SNAPSHOT: &str = "snapshot";
+const UPDATE: &str = "dashboard_update";
 
 /// Remembers the newest update's texts.
 #[derive(Debug, Default)]
@@ -32,8 +58,9 @@ impl Frames {
         }
         let frame = Arc::new(Frame {
             seq: update.seq,
-            snapshot: encode("snapshot", update),
-            update: encode("dashboard_update", update),
+            snapshot: encode(SNAPSHOT, update),
+            update: encode(UPDATE, update),
+            events: OnceLock::new(),
         });
         // A slow client may ask for one that is no longer the newest; it is not kept.
         if newest.as_ref().is_none_or(|held| held.seq < update.seq) {
@@ -48,6 +75,15 @@ impl Frames {
 pub(crate) fn empty_snapshot(now: Timestamp, seq: u64) -> Utf8Bytes {
     format!(r#"{{"type":"snapshot","data":null,"timestamp":"{now}","seq":{seq},"source":"none"}}"#)
         .into()
+}
+
+/// A snapshot as the first event of a stream.
+pub(crate) fn snapshot_event(seq: u64, text: &str) -> Event {
+    event(SNAPSHOT, seq, text).retry(COME_BACK)
+}
+
+fn event(kind: &str, seq: u64, text: &str) -> Event {
+    Event::default().event(kind).id(seq.to_string()).data(text)
 }
 
 /// The body is JSON already; it is put in as it is.

@@ -19,6 +19,7 @@ use crate::clock;
 use super::Site;
 use super::page;
 use super::problem::{Problem, Told};
+use super::sse;
 use super::summary;
 use super::traffic::Traffic;
 
@@ -137,7 +138,7 @@ impl Kind {
     fn of(path: &str) -> Self {
         match path {
             "/health" | "/livez" | "/readyz" => Self::Health,
-            "/clear-cache" | "/ws" => Self::Watched,
+            "/clear-cache" | "/ws" | sse::PATH => Self::Watched,
             "/cache-stats" => Self::Data,
             _ if path.starts_with("/api/") => Self::Data,
             _ if path.starts_with("/admin/cache/") => Self::Watched,

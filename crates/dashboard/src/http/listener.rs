@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::front::Front;
-use super::patience::Idle;
+use super::patience::{Idle, lasting};
 
 /// Connections at once. Above it new ones wait in the kernel's queue. It leaves room for
 /// WS_MAX_CLIENTS and stays below the usual hard limit of 20,000 descriptors.
@@ -78,16 +78,17 @@ pub async fn run(listener: TcpListener, front: Front, stop: CancellationToken) {
 async fn serve(stream: TcpStream, from: SocketAddr, front: Front, stop: CancellationToken) {
     // Each connection has its own handle: requests of different threads do not count up and
     // down in one place.
-    let desk = Arc::new((front, Idle::new()));
-    let own = Arc::clone(&desk);
+    let (front, idle) = (Arc::new(front), Arc::new(Idle::new()));
+    let own = Arc::clone(&idle);
     let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let desk = Arc::clone(&own);
+        let (front, idle) = (Arc::clone(&front), Arc::clone(&own));
         async move {
-            let (front, idle) = &*desk;
             let _busy = idle.busy();
-            Ok::<_, Infallible>(front.answer(request, from).await)
+            Ok::<_, Infallible>(lasting(front.answer(request, from).await, &idle))
         }
     });
+    // What is flushed is meant to go out now. If the system cannot do that, it is late at worst.
+    let _ = stream.set_nodelay(true);
     let connection = http1::Builder::new()
         .max_buf_size(HEAD_BYTES)
         .max_headers(MAX_HEADERS)
@@ -99,7 +100,7 @@ async fn serve(stream: TcpStream, from: SocketAddr, front: Front, stop: Cancella
     let end = async {
         tokio::select! {
             () = stop.cancelled() => End::Stopping,
-            () = desk.1.too_long() => End::Idle,
+            () = idle.too_long() => End::Idle,
         }
     };
     let mut end: FuturesUnordered<_> = [end].into_iter().collect();
@@ -113,7 +114,7 @@ async fn serve(stream: TcpStream, from: SocketAddr, front: Front, stop: Cancella
                 tokio::select! {
                     biased;
                     ended = &mut connection => ended,
-                    () = desk.1.over() => return,
+                    () = idle.over() => return,
                 }
             }
             Some(End::Idle) | None => return,

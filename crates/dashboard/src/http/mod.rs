@@ -1,4 +1,4 @@
-//! The HTTP face: routes, errors, the page and the WebSocket. With `app` the only room
+//! The HTTP face: routes, errors, the page and live updates. With `app` the only room
 //! that knows axum.
 
 mod front;
@@ -8,6 +8,7 @@ mod admin;
 mod health;
 mod market;
 mod page;
+mod sse;
 mod summary;
 pub mod ws;
 
@@ -146,6 +147,7 @@ fn router(site: Site) -> Router {
         .route("/api/v1/indicators/{symbol}", get(market::indicators))
         .route("/api/v1/sources", get(market::sources))
         .route("/ws", get(ws::upgrade))
+        .route(sse::PATH, get(sse::stream))
         .fallback(front::not_found)
         .method_not_allowed_fallback(front::method_not_allowed)
         .with_state(site)

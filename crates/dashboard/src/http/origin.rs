@@ -1,4 +1,4 @@
-//! Which pages may open a WebSocket here.
+//! Which pages may listen to live updates here.
 
 use axum::http::{HeaderMap, header};
 

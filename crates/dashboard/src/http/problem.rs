@@ -152,13 +152,13 @@ impl Problem {
         )
     }
 
-    /// 403: a browser page of another site asked for a WebSocket.
+    /// 403: a browser page of another site asked for live updates.
     pub(crate) fn foreign_origin() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
             "foreign-origin",
             "Foreign origin",
-            "This origin may not open a WebSocket here; ALLOWED_ORIGINS lists those that may.",
+            "This origin gets no live updates here; ALLOWED_ORIGINS lists those that may.",
         )
     }
 

@@ -18,10 +18,9 @@ use crate::clock;
 use crate::live::hub::Update;
 
 use super::Site;
-use super::admission::{Full, Seat};
+use super::admission::{Seat, admit};
 use super::frames::{Frames, empty_snapshot};
 use super::front::Client;
-use super::origin;
 use super::problem::Problem;
 
 /// Inbound messages are a few words.
@@ -66,16 +65,7 @@ pub(crate) async fn upgrade(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|_| Problem::upgrade_needed())?;
-    if !origin::is_allowed(&headers, &site.config.allowed_origins) {
-        return Err(Problem::foreign_origin());
-    }
-    if site.stop.is_cancelled() {
-        return Err(Problem::unavailable("The service is stopping."));
-    }
-    let seat = site.admission.seat(address).map_err(|full| match full {
-        Full::House => Problem::unavailable("Every WebSocket place is taken."),
-        Full::Address => Problem::too_many("This address has all its WebSockets open.", 5),
-    })?;
+    let seat = admit(&site, &headers, address)?;
     let tasks = site.tasks.clone();
     Ok(upgrade
         .read_buffer_size(BUFFER_BYTES)

@@ -10,6 +10,7 @@ mod page;
 mod parts;
 mod process;
 mod sources;
+mod sse;
 mod ws;
 
 mod redis;

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use crate::stand::{Caching, Stand};
 
 /// More than any system keeps for one connection, at some 5 KB an update.
-const UPDATES: usize = 3_000;
+pub(crate) const UPDATES: usize = 3_000;
 
 /// So long that no ping and no silence ends a session first.
 const NEVER: Pace = Pace {
@@ -32,16 +32,16 @@ const NEVER: Pace = Pace {
 };
 
 /// What a test does with the face it has built.
-struct Parts {
-    front: Front,
-    hub: Hub,
-    service: Arc<DataService>,
+pub(crate) struct Parts {
+    pub(crate) front: Front,
+    pub(crate) hub: Hub,
+    pub(crate) service: Arc<DataService>,
     tasks: TaskTracker,
-    stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
 }
 
 /// A face whose refresher was stopped before its first round.
-fn parts(config: Config, cache: Arc<CacheManager>, service: Arc<DataService>) -> Parts {
+pub(crate) fn parts(config: Config, cache: Arc<CacheManager>, service: Arc<DataService>) -> Parts {
     let (hub, tasks) = (Hub::new(), TaskTracker::new());
     let stopped = CancellationToken::new();
     stopped.cancel();
@@ -73,24 +73,27 @@ async fn health(front: &Front) -> u16 {
     front.answer(request, from).await.status().as_u16()
 }
 
-/// A client that takes nothing after the handshake.
-async fn stuck_client(address: SocketAddr) -> TcpStream {
+/// A client that takes nothing after the status of the answer.
+pub(crate) async fn stuck_client(address: SocketAddr, request: &str, status: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4_096).expect("a small buffer");
     let mut stream = socket.connect(address).await.expect("it listens");
-    let handshake = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-    let asked = stream.write_all(handshake.as_bytes()).await;
+    let asked = stream.write_all(request.as_bytes()).await;
     asked.expect("it reads");
-    let mut status = [0; 12];
-    let answered = stream.read_exact(&mut status).await;
+    let mut answer = [0; 12];
+    let answered = stream.read_exact(&mut answer).await;
     answered.expect("an answer");
-    assert_eq!(&status, b"HTTP/1.1 101");
+    assert_eq!(
+        String::from_utf8_lossy(&answer),
+        format!("HTTP/1.1 {status}")
+    );
     stream
 }
 
 #[tokio::test]
 async fn a_websocket_client_that_takes_nothing_is_given_up() {
+    let handshake = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
     let stand = Stand::new().await;
     let parts = parts(
         stand.config.clone(),
@@ -101,7 +104,7 @@ async fn a_websocket_client_that_takes_nothing_is_given_up() {
     let door = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = door.local_addr().expect("an address");
     tokio::spawn(listener::run(door, parts.front, parts.stop.clone()));
-    let _client = stuck_client(address).await;
+    let _client = stuck_client(address, handshake, "101").await;
     for _ in 0..UPDATES {
         parts
             .hub

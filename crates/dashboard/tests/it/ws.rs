@@ -22,7 +22,7 @@ pub(crate) type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-async fn join(rig: &Rig, origin: Option<&str>) -> Result<Client, Error> {
+pub(crate) async fn join(rig: &Rig, origin: Option<&str>) -> Result<Client, Error> {
     let mut request = format!("ws://{}/ws", rig.address).into_client_request()?;
     if let Some(origin) = origin {
         request
@@ -37,7 +37,7 @@ pub(crate) async fn joined(rig: &Rig) -> Client {
 }
 
 /// The next text, pings passed over.
-async fn text(client: &mut Client) -> String {
+pub(crate) async fn text(client: &mut Client) -> String {
     loop {
         let message = timeout(PATIENCE, client.next())
             .await
@@ -330,7 +330,7 @@ async fn a_silent_client_is_given_up() {
     drop(silent);
 }
 
-async fn open_seats(rig: &Rig) -> u64 {
+pub(crate) async fn open_seats(rig: &Rig) -> u64 {
     let sent = format!("Bearer {}", crate::rig::TOKEN);
     let reply = rig
         .call("GET", "/admin/cache/stats", &[("Authorization", &sent)])
