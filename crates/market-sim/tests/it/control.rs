@@ -121,38 +121,6 @@ async fn bad_orders_are_refused_with_a_sentence() {
             "faults",
             r#"{"source": "binance", "kind": "hang", "endpoint": "/fng/"}"#,
         ),
-        (
-            "faults",
-            r#"{"source": "kraken", "kind": "skew", "percent": 0}"#,
-        ),
-        (
-            "faults",
-            r#"{"source": "taapi", "kind": "rate_limit", "calls": 1, "seconds": 0}"#,
-        ),
-        (
-            "faults",
-            r#"{"source": "taapi", "kind": "rate_limit", "calls": 0, "seconds": 15}"#,
-        ),
-        (
-            "faults",
-            r#"{"source": "cmc", "kind": "redirect", "to": "a\nb"}"#,
-        ),
-        (
-            "faults",
-            r#"{"source": "cmc", "kind": "canned", "status": 99, "body": ""}"#,
-        ),
-        (
-            "faults",
-            r#"{"source": "cmc", "kind": "drip", "ms": 600001}"#,
-        ),
-        (
-            "faults",
-            r#"{"source": "cmc", "kind": "poison", "value": "arsenic"}"#,
-        ),
-        (
-            "faults",
-            r#"{"source": "binance", "kind": "hang", "endpoint": "frames"}"#,
-        ),
         ("streams", r#""explode""#),
         ("clock", r#"{"speed": -1}"#),
         ("clock", r#"{"fast_from": {"speed": 2}}"#),
@@ -162,6 +130,26 @@ async fn bad_orders_are_refused_with_a_sentence() {
         let answer = rig.post(&format!("/control/{route}"), body).await;
         assert_eq!(answer.status, 400, "{body}");
         assert!(answer.json()["error"].is_string(), "{body}");
+    }
+    assert_eq!(rig.json("/control/faults").await, json!([]));
+}
+
+#[tokio::test]
+async fn a_fault_that_cannot_be_done_is_refused_with_a_sentence() {
+    let rig = Rig::frozen().await;
+    for order in [
+        json!({"source": "kraken", "kind": "skew", "percent": 0}),
+        json!({"source": "taapi", "kind": "rate_limit", "calls": 1, "seconds": 0}),
+        json!({"source": "taapi", "kind": "rate_limit", "calls": 0, "seconds": 15}),
+        json!({"source": "cmc", "kind": "redirect", "to": "a\nb"}),
+        json!({"source": "cmc", "kind": "canned", "status": 99, "body": ""}),
+        json!({"source": "cmc", "kind": "drip", "ms": 600_001}),
+        json!({"source": "cmc", "kind": "poison", "value": "arsenic"}),
+        json!({"source": "binance", "kind": "hang", "endpoint": "frames"}),
+    ] {
+        let answer = rig.post("/control/faults", &order.to_string()).await;
+        assert_eq!(answer.status, 400, "{order}");
+        assert!(answer.json()["error"].is_string(), "{order}");
     }
     assert_eq!(rig.json("/control/faults").await, json!([]));
 }
