@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use terrace::{BoxError, Cache, Entry, EntryOptions, Loaded, Written};
+use terrace::{BoxError, Cache, Entry, Loaded, Written};
 
 use super::{
     keys::{CacheKeys, Interval, Key, Kind},
@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     indicator::Indicator,
     market::{
-        LONGEST_HARD_TIME, candles::Candles, summary::Summary, symbol::Symbol,
+        bulletin::Bulletin, candles::Candles, summary::Summary, symbol::Symbol,
         technical::Technical, ticker::Ticker,
     },
 };
@@ -26,6 +26,7 @@ const SUMMARY_SCHEMA: u32 = 2;
 const MARKET_SCHEMA: u32 = 1;
 const CANDLES_SCHEMA: u32 = 2;
 const INDICATOR_SCHEMA: u32 = 1;
+const LIVE_SCHEMA: u32 = 1;
 
 /// Why a cache did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -41,10 +42,17 @@ pub enum CacheError {
     OtherType(Key),
 }
 
-/// The store could not be asked whether it has something.
-#[derive(Debug, thiserror::Error)]
-#[error("the store did not answer")]
-pub struct StoreSilent;
+/// The board is cleared when it is seen to be, after so many attempts at the most.
+const CLEARS: u32 = 20;
+const CLEAR_PAUSE: Duration = Duration::from_millis(20);
+
+/// What becomes of the board's notice.
+pub(crate) enum Decision {
+    /// This one takes its place.
+    Pin(Bulletin),
+    /// It stays as it was found.
+    Leave(Option<Arc<Bulletin>>),
+}
 
 /// A value of the general cache: encoded, since one cache holds many types.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,6 +66,8 @@ pub struct CacheManager {
     candles: Cache<Arc<Candles>>,
     indicator: Cache<Arc<Technical>>,
     general: Cache<Encoded>,
+    /// The board of the cluster. Nothing of it is held in memory; none without a store.
+    live: Option<Cache<Option<Arc<Bulletin>>>>,
     plan: Plan,
 }
 
@@ -76,6 +86,7 @@ impl CacheManager {
             candles: plan.cache("candles", CANDLES_SCHEMA, bars, plan.candles())?,
             indicator: plan.cache("indicator", INDICATOR_SCHEMA, readings, brief.clone())?,
             general: plan.cache("general", 0, plan.general_entries(), brief)?,
+            live: plan.shared("live", LIVE_SCHEMA)?,
             plan,
         })
     }
@@ -185,38 +196,48 @@ impl CacheManager {
             .await
     }
 
-    /// The last good figures that any instance left, however long ago.
-    ///
-    /// # Errors
-    /// When nobody can say whether there are any.
-    pub async fn last_good(&self) -> Result<Option<Arc<Summary>>, StoreSilent> {
-        let trouble = || {
-            let stats = self.dashboard.stats();
-            stats.store_errors + stats.store_skipped
-        };
-        let before = trouble();
-        match self.dashboard.get(CacheKeys::dashboard_live()).await {
-            Ok(Some(entry)) => Ok(Some(Arc::clone(entry.value()))),
-            // A store that fails is a miss to a reader. Here the two must not be taken for one
-            // another: after a true miss, new figures may take the place of old ones.
-            Ok(None) if trouble() == before => Ok(None),
-            _ => Err(StoreSilent),
-        }
+    /// Whether there is a store behind L1.
+    pub(crate) fn has_store(&self) -> bool {
+        self.live.is_some()
     }
 
-    /// Keeps a summary as the last good figures. Without a store they die with the process anyway.
-    pub async fn keep_last_good(&self, summary: Arc<Summary>) {
-        if !self.plan.has_store() {
-            return;
-        }
-        let options = EntryOptions::ttl(LONGEST_HARD_TIME);
-        let kept = self
-            .dashboard
-            .set_with(CacheKeys::dashboard_live(), &options, summary)
-            .await;
-        if let Err(error) = kept {
-            tracing::debug!(%error, "the last good figures were not kept");
-        }
+    /// What is pinned on the board of the cluster, and how long ago. None without a store.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    pub async fn bulletin(&self) -> Result<Option<(Arc<Bulletin>, Duration)>, terrace::Error> {
+        let Some(live) = &self.live else {
+            return Ok(None);
+        };
+        let entry = live.get(CacheKeys::dashboard_live()).await?;
+        let aged =
+            |entry: Entry<Option<Arc<Bulletin>>>| Some((entry.value().clone()?, entry.age()));
+        Ok(entry.and_then(aged))
+    }
+
+    /// Compare and set: `decide` sees what is pinned, and says what is to be. Nobody else pins
+    /// meanwhile; another pin under way, here or elsewhere, is joined, and its outcome is the answer.
+    ///
+    /// # Errors
+    /// When the store cannot say what is there.
+    pub(crate) async fn pin(
+        &self,
+        decide: impl FnOnce(Option<Arc<Bulletin>>) -> Decision + Send + 'static,
+    ) -> Result<Option<Arc<Bulletin>>, terrace::Error> {
+        let Some(live) = &self.live else {
+            return Ok(None);
+        };
+        let looking = live.clone();
+        let load = || async move {
+            let there = looking.get(CacheKeys::dashboard_live()).await?;
+            let there = there.and_then(|entry| entry.value().clone());
+            Ok::<_, BoxError>(match decide(there) {
+                Decision::Pin(next) => Loaded::new(Some(Arc::new(next))),
+                Decision::Leave(there) => Loaded::new(there).do_not_store(),
+            })
+        };
+        let entry = live.refresh(CacheKeys::dashboard_live(), load).await?;
+        Ok(entry.value().clone())
     }
 
     /// Any serde value, cached or computed; fresh for `ttl`.
@@ -342,7 +363,30 @@ impl CacheManager {
         for (name, done) in NAMES.into_iter().zip(done) {
             cleared.note(name, done);
         }
+        if self.has_store() {
+            cleared.note_board(self.clear_board().await);
+        }
         cleared
+    }
+
+    /// Takes the newest summary off the board. Its notice stays, for it says who leads; whoever reads
+    /// it next knows that everything was cleared.
+    async fn clear_board(&self) -> Result<(), terrace::Error> {
+        for _ in 0..CLEARS {
+            let pinned = self.pin(|current| match current {
+                Some(current) if current.news.is_some() => Decision::Pin(current.cleared()),
+                current => Decision::Leave(current),
+            });
+            pinned.await?;
+            // A sign of life may have been on its way instead; and an answer is not yet a write.
+            let there = self.bulletin().await?;
+            if there.is_none_or(|(bulletin, _)| bulletin.news.is_none()) {
+                return Ok(());
+            }
+            tokio::time::sleep(CLEAR_PAUSE).await;
+        }
+        let cause = "others went on pinning";
+        Err(terrace::Error::unavailable("clearing the board", cause))
     }
 
     /// What the caches did and hold.
@@ -373,6 +417,9 @@ impl CacheManager {
         self.candles.close().await;
         self.indicator.close().await;
         self.general.close().await;
+        if let Some(live) = &self.live {
+            live.close().await;
+        }
     }
 }
 

@@ -6,12 +6,14 @@ use terrace::{Builder, Cache, Codec, EntryOptions, Postcard, RedisStore};
 
 use crate::{
     config::Config,
-    market::ROUND_LIMIT,
+    market::{LONGEST_HARD_TIME, ROUND_LIMIT},
     setting::{Policy, RedisUrl},
 };
 
 /// What a load may take beyond UPSTREAM_TIMEOUT_MS, which it keeps by itself.
 const LOAD_GRACE: Duration = Duration::from_secs(1);
+/// A load that only looks at the store: its lease ends a second later.
+const BRIEF_LOAD: Duration = Duration::from_millis(500);
 /// Market data is shown for so long after its last good reading; upstreams.md 2.8.
 const MARKET_STALE: Duration = Duration::from_secs(15 * 60);
 /// Of L1's capacity, what the caches with few keys get at the most.
@@ -51,10 +53,6 @@ impl Plan {
             dashboard_ttl: config.dashboard_ttl,
             capacity: config.l1_capacity,
         })
-    }
-
-    pub(super) fn has_store(&self) -> bool {
-        self.store.is_some()
     }
 
     /// The summary: shown while it is read anew, and for as long as L2 keeps it if that fails.
@@ -120,6 +118,25 @@ impl Plan {
         let builder = self.builder(name, schema).capacity(entries);
         let builder = builder.policy(self.policy).local_ttl(self.local_ttl);
         builder.defaults(options).build()
+    }
+
+    /// A cache that keeps nothing in memory; none without a store. Its values outlive all others: the
+    /// last good figures are among them. The lease of a load is brief, for nothing is asked in one.
+    pub(super) fn shared<V>(
+        &self,
+        name: &str,
+        schema: u32,
+    ) -> Result<Option<Cache<V>>, terrace::Error>
+    where
+        V: Send + Sync + 'static,
+        Postcard: Codec<V>,
+    {
+        if self.store.is_none() {
+            return Ok(None);
+        }
+        let options = EntryOptions::ttl(LONGEST_HARD_TIME).load_timeout(BRIEF_LOAD);
+        let builder = self.builder(name, schema).no_local();
+        builder.defaults(options).build().map(Some)
     }
 
     fn builder<V>(&self, name: &str, schema: u32) -> Builder<V>

@@ -99,6 +99,13 @@ impl Cleared {
         }
     }
 
+    pub(super) fn note_board(&mut self, done: Result<(), terrace::Error>) {
+        match done {
+            Ok(()) => self.operations.push("live: L2".to_owned()),
+            Err(error) => self.note("live", Err(error)),
+        }
+    }
+
     pub(super) fn note(&mut self, cache: &str, done: Result<(), terrace::Error>) {
         match done {
             Ok(()) => self.operations.push(format!("{cache}: L1 and L2")),

@@ -151,6 +151,11 @@ pub(crate) async fn stats(
         "max_clients": site.config.ws_max_clients,
         "max_per_address": site.config.ws_max_per_address,
     });
+    body["refresher"] = json!({
+        "alive": site.refresher.is_alive(),
+        "leads": site.service.leads(),
+        "rounds": site.refresher.rounds(),
+    });
     body["last_update_seq"] = json!(site.hub.latest().map(|update| update.seq));
     Ok(([NO_STORE], Json(body)).into_response())
 }

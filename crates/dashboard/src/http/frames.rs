@@ -7,7 +7,7 @@ use axum::extract::ws::Utf8Bytes;
 use axum::response::sse::Event;
 use jiff::Timestamp;
 
-use crate::live::hub::Update;
+use crate::market::bulletin::News;
 
 /// How soon a browser whose event stream broke is to come back.
 const COME_BACK: Duration = Duration::from_secs(3);
@@ -51,7 +51,7 @@ pub(crate) struct Frames {
 
 impl Frames {
     /// The texts of `update`. Whoever asks first pays for the encoding; the rest share it.
-    pub(crate) fn of(&self, update: &Update) -> Arc<Frame> {
+    pub(crate) fn of(&self, update: &News) -> Arc<Frame> {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(frame) = newest.as_ref().filter(|frame| frame.seq == update.seq) {
             return Arc::clone(frame);
@@ -87,11 +87,11 @@ fn event(kind: &str, seq: u64, text: &str) -> Event {
 }
 
 /// The body is JSON already; it is put in as it is.
-fn encode(kind: &str, update: &Update) -> Utf8Bytes {
+fn encode(kind: &str, update: &News) -> Utf8Bytes {
     let body = update.summary.body();
     let data = std::str::from_utf8(&body).expect("JSON that we encoded is UTF-8");
     let source = serde_json::Value::from(update.source.as_str());
-    let Update { seq, timestamp, .. } = update;
+    let News { seq, timestamp, .. } = update;
     format!(
         r#"{{"type":"{kind}","data":{data},"timestamp":"{timestamp}","seq":{seq},"source":{source}}}"#
     )

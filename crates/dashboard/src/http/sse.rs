@@ -15,7 +15,7 @@ use futures_util::stream::unfold;
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::live::hub::Update;
+use crate::market::bulletin::News;
 
 use super::Site;
 use super::admission::{Seat, admit};
@@ -63,7 +63,7 @@ pub(crate) async fn stream(
 
 /// One client. It is asked for the next event only when the one before it is on its way.
 struct Audience {
-    updates: watch::Receiver<Option<Arc<Update>>>,
+    updates: watch::Receiver<Option<Arc<News>>>,
     frames: Arc<Frames>,
     starting_seq: u64,
     is_greeted: bool,

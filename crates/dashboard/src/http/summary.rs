@@ -4,7 +4,6 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 
-use crate::clock;
 use crate::market::answer::{Answer, Refreshed};
 
 use super::cacheable::Cacheable;
@@ -51,12 +50,7 @@ pub(crate) async fn refresh(
 ) -> Result<Response, Problem> {
     front::drain(request.into_body()).await?;
     let answer = match site.service.refresh_dashboard_summary().await {
-        Refreshed::Ran(answer) => {
-            site.hub
-                .publish("refresh", answer.value.clone(), clock::now());
-            answer
-        }
-        Refreshed::Recent(answer) => answer,
+        Refreshed::Ran(answer) | Refreshed::Recent(answer) => answer,
     };
     let mut response = cacheable(&answer).full();
     response

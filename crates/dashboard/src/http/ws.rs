@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::clock;
-use crate::live::hub::Update;
+use crate::market::bulletin::News;
 
 use super::Site;
 use super::admission::{Seat, admit};
@@ -81,7 +81,7 @@ pub(crate) async fn upgrade(
 /// One client.
 struct Session {
     socket: WebSocket,
-    updates: watch::Receiver<Option<Arc<Update>>>,
+    updates: watch::Receiver<Option<Arc<News>>>,
     starting_seq: u64,
     frames: Arc<Frames>,
     pace: Pace,

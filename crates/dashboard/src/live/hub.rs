@@ -2,30 +2,16 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::{clock, market::summary::Summary};
-
-/// One published summary.
-#[derive(Clone, Debug)]
-pub struct Update {
-    /// Grows with each update. Invariant: never goes back, over restarts either.
-    pub seq: u64,
-    /// When it was published.
-    pub timestamp: Timestamp,
-    /// Who published it: `refresher`, `refresh`, or `store` for what an earlier process left there.
-    pub source: String,
-    /// What is published.
-    pub summary: Arc<Summary>,
-}
+use crate::{clock, market::bulletin::News};
 
 /// Latest state wins: a subscriber that was slow finds the newest update, never a backlog.
 #[derive(Clone, Debug)]
 pub struct Hub {
-    newest: watch::Sender<Option<Arc<Update>>>,
-    /// What a client is told before anything was published. Invariant: below each update's `seq`,
-    /// and not below what an earlier process told.
+    newest: watch::Sender<Option<Arc<News>>>,
+    /// What a client is told before anything was published. Invariant: not below what an earlier
+    /// process told.
     starting_seq: u64,
 }
 
@@ -38,49 +24,37 @@ impl Default for Hub {
 impl Hub {
     /// A hub at which nothing was published yet.
     pub fn new() -> Self {
+        let now = clock::now();
         Self {
             newest: watch::Sender::new(None),
-            starting_seq: wall_clock_ms(clock::now()),
+            starting_seq: u64::try_from(now.as_millisecond()).unwrap_or(0),
         }
     }
 
-    /// The sequence number of having nothing yet: below the first update's.
+    /// The sequence number of having nothing yet.
     pub fn starting_seq(&self) -> u64 {
         self.starting_seq
     }
 
     /// A receiver that sees the newest update and every change that it is quick enough for.
-    pub fn subscribe(&self) -> watch::Receiver<Option<Arc<Update>>> {
+    pub fn subscribe(&self) -> watch::Receiver<Option<Arc<News>>> {
         self.newest.subscribe()
     }
 
     /// The newest update.
-    pub fn latest(&self) -> Option<Arc<Update>> {
+    pub fn latest(&self) -> Option<Arc<News>> {
         self.newest.borrow().clone()
     }
 
-    /// Publishes a summary to whoever listens; nobody listening is no failure.
-    ///
-    /// The sequence starts at the wall clock's milliseconds: rounds are seconds apart, so a process
-    /// that starts anew is ahead of all that its predecessor counted.
-    pub fn publish(&self, source: &str, summary: Arc<Summary>, now: Timestamp) -> Arc<Update> {
-        let mut published = None;
-        self.newest.send_modify(|newest| {
-            let last = newest.as_ref().map_or(self.starting_seq, |last| last.seq);
-            let seq = wall_clock_ms(now).max(last + 1);
-            let update = Arc::new(Update {
-                seq,
-                timestamp: now,
-                source: source.to_owned(),
-                summary,
-            });
-            published = Some(Arc::clone(&update));
-            *newest = Some(update);
+    /// Hands an update to whoever listens, unless a later one was there before it; nobody listening
+    /// is no failure.
+    pub fn publish(&self, update: Arc<News>) {
+        self.newest.send_if_modified(|newest| {
+            let is_newer = newest.as_ref().is_none_or(|last| last.seq < update.seq);
+            if is_newer {
+                *newest = Some(update);
+            }
+            is_newer
         });
-        published.expect("send_modify runs its closure once")
     }
-}
-
-fn wall_clock_ms(now: Timestamp) -> u64 {
-    u64::try_from(now.as_millisecond()).unwrap_or(0)
 }

@@ -1,4 +1,5 @@
-//! The task that makes rounds, so that readers find figures already there.
+//! The task that makes rounds, so that readers find figures already there. In a cluster one instance
+//! makes them, and the others look at what it pins on the board.
 
 use std::{
     sync::{
@@ -10,7 +11,7 @@ use std::{
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,7 @@ use super::hub::Hub;
 use crate::{
     clock,
     config::Config,
-    market::{Outcome, ROUND_LIMIT, service::DataService},
+    market::{Outcome, ROUND_LIMIT, board::Standing, service::DataService},
 };
 
 /// Scheduling and storing, before a refresher that is late counts as dead.
@@ -27,6 +28,12 @@ const LATE_BY: Duration = Duration::from_secs(5);
 const PATIENT_ROUNDS: u32 = 3;
 /// What is waited after a panic, so that a panic in each round does not become a busy loop.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
+/// A leader gives a sign of life this often; others look for it three times as often, so that their
+/// clients hear of an update within a third of a second.
+const BEAT: Duration = Duration::from_secs(1);
+const GLANCE: Duration = Duration::from_millis(300);
+/// What leaving the board in order may take.
+const RESIGN_LIMIT: Duration = Duration::from_millis(500);
 
 /// A running refresher; a clone watches the same one.
 #[derive(Clone, Debug)]
@@ -43,7 +50,6 @@ struct Pulse {
 
 struct Walk {
     service: Arc<DataService>,
-    hub: Hub,
     pulse: Arc<Pulse>,
     interval: Duration,
     backoff_max: Duration,
@@ -61,9 +67,9 @@ impl Refresher {
             alive_until: Mutex::new(clock::monotonic() + ROUND_LIMIT + LATE_BY),
             rounds: AtomicU64::new(0),
         });
+        tokio::spawn(hand_over(Arc::clone(&service), hub, stop.clone()));
         let walk = Arc::new(Walk {
             service,
-            hub,
             pulse: Arc::clone(&pulse),
             interval: config.refresh_interval,
             backoff_max: config.refresh_backoff_max,
@@ -77,7 +83,7 @@ impl Refresher {
         clock::monotonic() <= *self.pulse.alive_until()
     }
 
-    /// Rounds that were published since start.
+    /// Rounds that this instance made since start.
     pub fn rounds(&self) -> u64 {
         self.pulse.rounds.load(Ordering::Relaxed)
     }
@@ -95,74 +101,113 @@ impl Pulse {
     }
 }
 
-/// Starts the walk again when it panics; ends with `stop`.
+/// Hands what is published, by whomever, to the clients of this instance.
+async fn hand_over(service: Arc<DataService>, hub: Hub, stop: CancellationToken) {
+    let mut newest = service.board().subscribe();
+    // The service holds the other end.
+    while let Some(Ok(())) = stop.run_until_cancelled(newest.changed()).await {
+        if let Some(news) = newest.borrow_and_update().clone() {
+            hub.publish(news);
+        }
+    }
+}
+
+/// Starts the walk again when it panics; ends with `stop`, and leaves the board to others.
 async fn supervise(walk: Arc<Walk>, stop: CancellationToken) {
-    loop {
+    while !stop.is_cancelled() {
         let task = tokio::spawn(Arc::clone(&walk).run());
         let abort = task.abort_handle();
         tokio::select! {
-            () = stop.cancelled() => return abort.abort(),
+            () = stop.cancelled() => abort.abort(),
             ended = task => {
                 tracing::error!(panicked = ended.is_err(), "the refresher ended and is started again");
+                stop.run_until_cancelled(sleep(RESTART_PAUSE)).await;
             }
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = sleep(RESTART_PAUSE) => {}
-        }
+    }
+    let resigned = timeout(RESIGN_LIMIT, walk.service.board().resign()).await;
+    if resigned.is_err() {
+        tracing::debug!("no time to leave the board in order");
     }
 }
 
 impl Walk {
     async fn run(self: Arc<Self>) {
-        self.warm().await;
+        self.service.board().look().await;
+        self.service.recall().await;
         let mut outcomes = self.service.outcomes();
         let mut failed_rounds = 0;
+        let mut due = clock::monotonic();
+        let mut predecessor = None;
         loop {
-            let began = clock::monotonic();
-            match self.round().await {
-                Outcome::Failed => failed_rounds += 1,
-                Outcome::Worked => failed_rounds = 0,
-                // No source was due: nothing was learnt about any.
-                Outcome::NothingAsked => {}
+            let look = self.service.board().look().await;
+            if look.cleared {
+                self.service.forget();
+                due = clock::monotonic();
             }
-            outcomes.mark_unchanged();
-            let pause = pause(failed_rounds, self.interval, self.backoff_max);
-            self.pulse.beat(pause);
-            if self.rest(began + pause, pause, &mut outcomes).await == Rest::CutShort {
+            if look.standing == Standing::Follows {
+                predecessor = self.service.board().followed();
+                due = clock::monotonic();
+                self.pulse.beat(GLANCE);
+                sleep(GLANCE).await;
+                continue;
+            }
+            // Of several who find nobody only one may ask: first the place, then the round.
+            let sources = self.service.own_sources();
+            if self.service.board().beat(sources).await == Standing::Follows {
+                continue;
+            }
+            if let Some(predecessor) = predecessor.take() {
+                tracing::info!("this instance renews the figures from here on");
+                self.service.succeed(&predecessor);
+            }
+            if clock::monotonic() >= due {
+                let began = clock::monotonic();
+                match self.round().await {
+                    Outcome::Failed => failed_rounds += 1,
+                    Outcome::Worked => failed_rounds = 0,
+                    // No source was due: nothing was learnt about any.
+                    Outcome::NothingAsked => {}
+                }
+                outcomes.mark_unchanged();
+                let pause = pause(failed_rounds, self.interval, self.backoff_max);
+                self.pulse.beat(pause);
+                due = began + pause;
+            }
+            let is_backing_off = failed_rounds > PATIENT_ROUNDS;
+            if self.rest(due, is_backing_off, &mut outcomes).await == Rest::CutShort {
                 failed_rounds = 0;
+                due = clock::monotonic();
             }
         }
     }
 
-    /// Takes over what an earlier process left in the store. A round wants new figures and looks at
-    /// no stored ones: whoever asks while the first one waits for a source would wait with it.
-    async fn warm(&self) {
-        // After a panic there is something newer already.
-        if self.hub.latest().is_some() {
-            return;
-        }
-        if let Some(summary) = self.service.stored_summary().await {
-            self.hub.publish("store", summary, clock::now());
-        }
-    }
-
-    /// Publishes each round, changed or not: clients see from it that the service lives.
+    /// Each round is published, changed or not: clients see from it that the service lives. Signs of
+    /// life go on during it.
     async fn round(&self) -> Outcome {
-        let (answer, outcome) = self.service.refresh_in_background().await;
+        let round = self.service.refresh_in_background();
+        tokio::pin!(round);
+        let outcome = loop {
+            tokio::select! {
+                (_, outcome) = &mut round => break outcome,
+                () = sleep(BEAT) => {
+                    self.service.board().beat(self.service.own_sources()).await;
+                }
+            }
+        };
         self.pulse.rounds.fetch_add(1, Ordering::Relaxed);
-        self.hub.publish("refresher", answer.value, clock::now());
         outcome
     }
 
-    /// Waits for the next round. A reader's round that works ends a back-off at once.
+    /// Waits for the next round or the next sign of life. A reader's round that works ends a back-off
+    /// at once.
     async fn rest(
         &self,
-        until: Instant,
-        pause: Duration,
+        due: Instant,
+        is_backing_off: bool,
         outcomes: &mut watch::Receiver<Outcome>,
     ) -> Rest {
-        let is_backing_off = pause > self.interval;
+        let until = due.min(clock::monotonic() + BEAT);
         tokio::select! {
             () = sleep_until(until) => Rest::Full,
             Ok(_) = outcomes.wait_for(|outcome| *outcome == Outcome::Worked), if is_backing_off => {

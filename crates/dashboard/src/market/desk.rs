@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
@@ -146,6 +147,13 @@ impl Desk {
     pub(crate) fn was_slow(&self, group: Group) {
         if let Some(upstream) = self.upstream(group.first_source()) {
             upstream.complain(group, Reason::TimedOut);
+        }
+    }
+
+    /// Leaves a source alone until then, as another instance was told to.
+    pub(crate) fn cool_until(&self, source: Source, until: Timestamp) {
+        if let Some(upstream) = self.upstream(source) {
+            upstream.cool_until(until);
         }
     }
 

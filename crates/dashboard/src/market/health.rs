@@ -144,6 +144,13 @@ impl Health {
         self.chart().note(self.source, group, Some(trouble));
     }
 
+    /// Leaves it alone for so long.
+    pub(crate) fn cool_for(&self, wait: Duration, now: Instant, until_shown: Timestamp) {
+        if !wait.is_zero() {
+            self.chart().cool(wait.min(COOL_DOWN_MAX), now, until_shown);
+        }
+    }
+
     pub(crate) fn report(&self, now: Instant) -> SourceReport {
         let chart = self.chart();
         SourceReport {

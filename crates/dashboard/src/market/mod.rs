@@ -2,6 +2,7 @@
 
 pub mod service;
 
+pub(crate) mod board;
 mod round;
 mod desk;
 
@@ -16,6 +17,7 @@ mod ledger;
 mod retry;
 
 pub mod answer;
+pub mod bulletin;
 mod batch;
 pub mod candles;
 mod checked;

@@ -45,6 +45,8 @@ pub(crate) struct Round {
     pub(crate) summary: Arc<Summary>,
     pub(crate) outcome: Outcome,
     pub(crate) ended: Instant,
+    /// Who wanted it.
+    pub(crate) demand: Demand,
 }
 
 /// What one group's read gave.
@@ -54,6 +56,7 @@ type Attempt = (Group, Result<Batch, UpstreamError>);
 pub(crate) struct Reads<'a> {
     claim: Claim,
     under_way: FuturesUnordered<BoxFuture<'a, Attempt>>,
+    demand: Demand,
     start: Instant,
     /// When the round ends without those that are slower.
     cut: Instant,
@@ -124,6 +127,7 @@ impl Market {
         Reads {
             claim,
             under_way,
+            demand,
             start,
             cut,
         }
@@ -142,6 +146,7 @@ impl Market {
             summary: Arc::new(self.summary(took)),
             outcome,
             ended: self.clock.monotonic(),
+            demand: reads.demand,
         }
     }
 

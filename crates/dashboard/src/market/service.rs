@@ -22,6 +22,8 @@ use tokio::{
 
 use super::{
     answer::{Answer, Refreshed, SourceReport, Tier},
+    board::{Board, Force},
+    bulletin::Bulletin,
     ledger::{Demand, REFRESH_PAUSE},
     round::{Market, Outcome, READ_LIMIT, ROUND_LIMIT, Round},
     source::Source,
@@ -34,6 +36,8 @@ pub use super::error::{ServiceError, TechnicalError, Unavailable};
 
 /// What a reader waits beyond UPSTREAM_TIMEOUT_MS for a round to be put together.
 const ASSEMBLY_GRACE: Duration = Duration::from_millis(250);
+/// A summary that is older than its fresh time already is stale a moment after it was stored.
+const SHORTEST_TTL: Duration = Duration::from_millis(100);
 
 /// A round under way that everybody joins who needs one.
 type Flight = Shared<BoxFuture<'static, Option<Round>>>;
@@ -52,6 +56,7 @@ pub struct DataService {
     last_round: Mutex<Option<(u64, Round)>>,
     /// Whether the last good figures of earlier processes were looked for.
     is_seeded: AtomicBool,
+    board: Arc<Board>,
     outcomes: watch::Sender<Outcome>,
     clock: Clock,
 }
@@ -84,8 +89,11 @@ impl DataService {
         clock: Clock,
     ) -> Arc<Self> {
         let market = Market::new(config, cache.clone(), transport, clock.clone());
+        let market = Arc::new(market);
+        let board = Board::new(cache.clone(), Arc::clone(&market), clock.clone());
         Arc::new(Self {
-            market: Arc::new(market),
+            board: Arc::new(board),
+            market,
             is_seeded: AtomicBool::new(cache.is_none()),
             cache,
             upstream_timeout: config.upstream_timeout,
@@ -151,21 +159,53 @@ impl DataService {
         (answer, outcome)
     }
 
-    /// What the store has of an earlier process: the summary, which L1 has from then on, else what
-    /// the last good figures are worth now. Asks no source; takes two of the store's deadlines at most.
-    pub(crate) async fn stored_summary(&self) -> Option<Arc<Summary>> {
-        let stored = self.cache.as_ref()?.cached_dashboard_data().await;
-        if let Some(entry) = stored.filter(|entry| self.market.is_ours(entry.value())) {
-            return Some(Arc::clone(entry.value()));
+    /// How each source is doing, as whoever renews the figures sees it.
+    pub fn sources(&self) -> Vec<SourceReport> {
+        match self.board.followed() {
+            Some(leader) if !leader.sources.is_empty() => leader.sources.clone(),
+            Some(_) | None => self.market.sources(),
         }
-        self.seed().await;
-        let known = self.market.summary(Duration::ZERO);
-        known.has_value().then(|| Arc::new(known))
     }
 
-    /// How each source is doing.
-    pub fn sources(&self) -> Vec<SourceReport> {
+    /// Whether this instance renews the figures; otherwise another one does, and this one follows it.
+    pub fn leads(&self) -> bool {
+        self.board.followed().is_none()
+    }
+
+    /// How this instance's own sources are doing.
+    pub(crate) fn own_sources(&self) -> Vec<SourceReport> {
         self.market.sources()
+    }
+
+    /// Where instances tell one another of summaries.
+    pub(crate) fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// Hands clients what the store has of an earlier process while nothing newer is known: the first
+    /// round may take its time.
+    pub(crate) async fn recall(&self) {
+        if self.board.newest().is_some() {
+            return;
+        }
+        let Some(cache) = &self.cache else { return };
+        let stored = cache.cached_dashboard_data().await;
+        if let Some(entry) = stored.filter(|entry| self.market.is_ours(entry.value())) {
+            self.board.recall(Arc::clone(entry.value()));
+        }
+    }
+
+    /// Takes over what the leader before this instance knew: its figures, and who wants to be left
+    /// alone until when.
+    pub(crate) fn succeed(&self, predecessor: &Bulletin) {
+        if let Some(news) = &predecessor.news {
+            self.market.seed(&news.summary);
+        }
+        for report in &predecessor.sources {
+            if let Some(until) = report.cooling_until {
+                self.market.desk().cool_until(report.source, until);
+            }
+        }
     }
 
     /// Forgets figures, so that the next read asks upstream.
@@ -217,8 +257,10 @@ impl DataService {
                 .map(|entry| self.answer(&entry)),
             None => None,
         };
+        let pinned = self.board.newest();
+        let pinned = pinned.map(|news| self.uncached(Arc::clone(&news.summary)));
         let now = self.clock.now();
-        [stored, own.map(|summary| self.uncached(summary))]
+        [stored, pinned, own.map(|summary| self.uncached(summary))]
             .into_iter()
             .flatten()
             .filter(|answer| {
@@ -228,24 +270,52 @@ impl DataService {
             .max_by_key(|answer| answer.value.last_updated())
     }
 
-    /// What the cache stores: how long it is fresh depends on what is in it.
+    /// What the cache stores: the leader's newest summary, where this instance follows one, else that
+    /// of a round.
     async fn load(self: Arc<Self>, demand: Demand) -> Result<Loaded<Arc<Summary>>, RoundLost> {
+        if demand == Demand::Round
+            && let Some(summary) = self.leaders_summary().await
+        {
+            return Ok(self.loaded(summary));
+        }
         let round = self.join(demand).await.ok_or(RoundLost)?;
-        let summary = round.summary;
+        Ok(self.loaded(round.summary))
+    }
+
+    /// Waits for it while a leader that is there has none yet. None for an instance that leads.
+    async fn leaders_summary(&self) -> Option<Arc<Summary>> {
+        let mut newest = self.board.subscribe();
+        let leader = self.board.followed()?;
+        if leader.news.is_none() {
+            let wait = newest.wait_for(|_| {
+                let followed = self.board.followed();
+                followed.is_none_or(|leader| leader.news.is_some())
+            });
+            timeout(self.upstream_timeout, wait).await.ok()?.ok()?;
+        }
+        self.board.followed()?;
+        let news = newest.borrow_and_update().clone()?;
+        let is_fresh = self.age(&news.summary) < self.dashboard_ttl;
+        is_fresh.then(|| Arc::clone(&news.summary))
+    }
+
+    /// How long it is fresh depends on what is in it.
+    fn loaded(&self, summary: Arc<Summary>) -> Loaded<Arc<Summary>> {
         let has_missing = summary.has_missing();
         // Nobody knows whether the store holds better figures: nulls must not take their place.
         let is_safe = !has_missing || self.is_seeded.load(Ordering::Acquire);
-        let fresh = if has_missing {
+        let longest = if has_missing {
             self.dashboard_ttl.min(self.refresh_interval)
         } else {
             self.dashboard_ttl
         };
-        let loaded = Loaded::new(summary).ttl(fresh);
-        Ok(if is_safe {
+        let left = longest.saturating_sub(self.age(&summary));
+        let loaded = Loaded::new(summary).ttl(left.max(SHORTEST_TTL));
+        if is_safe {
             loaded
         } else {
             loaded.do_not_store()
-        })
+        }
     }
 
     /// Joins the round under way, or begins one. None when it panicked.
@@ -318,13 +388,14 @@ impl DataService {
         }
         *self.last_round() = Some((generation, round.clone()));
         self.outcomes.send_replace(round.outcome);
-        let is_worth_keeping =
-            round.outcome == Outcome::Worked && self.is_seeded.load(Ordering::Acquire);
-        if let (true, Some(cache)) = (is_worth_keeping, &self.cache) {
-            // Beside the round, so that a slow store delays nobody who waits for the figures.
-            let (cache, summary) = (Arc::clone(cache), Arc::clone(&round.summary));
-            tokio::spawn(async move { cache.keep_last_good(summary).await });
-        }
+        // Beside the round, so that a slow store delays nobody who waits for the figures.
+        let (board, summary) = (Arc::clone(&self.board), Arc::clone(&round.summary));
+        let (source, force) = match round.demand {
+            Demand::Background => ("refresher", Force::Silent),
+            Demand::Round => ("reader", Force::Silent),
+            Demand::Refresh => ("refresh", Force::Anybody),
+        };
+        tokio::spawn(async move { board.publish(summary, source, force).await });
     }
 
     /// Looks for the last good figures of earlier processes, until the store has said yes or no.
@@ -333,12 +404,17 @@ impl DataService {
         if self.is_seeded.load(Ordering::Acquire) {
             return;
         }
-        match cache.last_good().await {
-            Ok(Some(summary)) => {
-                self.market.seed(&summary);
-                tracing::info!(made_at = %summary.last_updated(), "last good figures taken over");
+        match cache.bulletin().await {
+            Ok(found) => {
+                if let Some((bulletin, _)) = found {
+                    self.succeed(&bulletin);
+                    let made_at = bulletin
+                        .news
+                        .as_ref()
+                        .map(|news| news.summary.last_updated());
+                    tracing::info!(?made_at, "last good figures taken over");
+                }
             }
-            Ok(None) => {}
             Err(error) => {
                 tracing::debug!(%error, "the store could not be asked for the last good figures");
                 return;

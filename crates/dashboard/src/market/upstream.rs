@@ -178,6 +178,12 @@ impl Upstream {
         self.health.complain(group, trouble);
     }
 
+    /// Leaves it alone until then, as another instance was told to.
+    pub(crate) fn cool_until(&self, until: Timestamp) {
+        let wait = Duration::try_from(until.duration_since(self.clock.now())).unwrap_or_default();
+        self.health.cool_for(wait, self.clock.monotonic(), until);
+    }
+
     pub(crate) fn forget(&self) {
         self.health.forget(self.clock.monotonic());
     }

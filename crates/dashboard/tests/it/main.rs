@@ -17,6 +17,7 @@ mod redis;
 mod stand;
 
 mod caches;
+mod cluster;
 mod fallbacks;
 mod golden;
 mod indicators;

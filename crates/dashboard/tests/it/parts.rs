@@ -13,6 +13,7 @@ use dashboard::http::ws::Pace;
 use dashboard::http::{self, Front, Rooms, listener};
 use dashboard::live::hub::Hub;
 use dashboard::live::refresher::Refresher;
+use dashboard::market::bulletin::News;
 use dashboard::market::service::DataService;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -23,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::stand::{Caching, Stand};
 
 /// More than any system keeps for one connection, at some 5 KB an update.
-pub(crate) const UPDATES: usize = 3_000;
+pub(crate) const UPDATES: u64 = 3_000;
 
 /// So long that no ping and no silence ends a session first.
 const NEVER: Pace = Pace {
@@ -105,10 +106,13 @@ async fn a_websocket_client_that_takes_nothing_is_given_up() {
     let address = door.local_addr().expect("an address");
     tokio::spawn(listener::run(door, parts.front, parts.stop.clone()));
     let _client = stuck_client(address, handshake, "101").await;
-    for _ in 0..UPDATES {
-        parts
-            .hub
-            .publish("test", Arc::clone(&summary), jiff::Timestamp::now());
+    for seq in 1..=UPDATES {
+        parts.hub.publish(Arc::new(News {
+            seq,
+            timestamp: jiff::Timestamp::now(),
+            source: "test".to_owned(),
+            summary: Arc::clone(&summary),
+        }));
         // The session takes its turn, so that no update is skipped for a newer one.
         tokio::task::yield_now().await;
     }

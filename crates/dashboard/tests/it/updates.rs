@@ -6,12 +6,17 @@ use std::{
 };
 
 use dashboard::{
-    clock,
-    live::{
-        hub::{Hub, Update},
-        refresher::Refresher,
+    clock::{self, Clock},
+    live::{hub::Hub, refresher::Refresher},
+    market::{
+        bulletin::News,
+        figure::Source,
+        service::DataService,
+        summary::Summary,
+        transport::{Http, Transport},
     },
 };
+use jiff::Timestamp;
 use market_sim::FaultKind;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +29,7 @@ use crate::{
 
 const REFRESH: &str = "/api/crypto/dashboard-summary/refresh";
 
-async fn next(updates: &mut watch::Receiver<Option<Arc<Update>>>) -> Arc<Update> {
+async fn next(updates: &mut watch::Receiver<Option<Arc<News>>>) -> Arc<News> {
     let changed = timeout(Duration::from_secs(10), updates.changed()).await;
     changed.expect("an update in time").expect("the hub lives");
     updates
@@ -49,7 +54,11 @@ async fn each_round_is_published_changed_or_not() {
     let third = next(&mut updates).await;
     assert!(first.seq < second.seq && second.seq < third.seq);
     assert!(json(&third.summary)["btc_price_usd"].is_number());
-    assert!(refresher.is_alive() && refresher.rounds() >= 3);
+    assert!(refresher.is_alive());
+    until("three rounds", || async {
+        (refresher.rounds() >= 3).then_some(())
+    })
+    .await;
     stop.cancel();
 }
 
@@ -69,26 +78,49 @@ async fn readers_find_what_the_refresher_stored_and_call_nobody() {
     assert_eq!(stand.simulator.calls(), calls);
 }
 
+/// What the first update of a process says whose wall clock stands at `now`.
+async fn first_of_a_process(stand: &Stand, now: Timestamp) -> Arc<News> {
+    let bases = Source::ALL.map(|source| stand.config.base(source));
+    let http = Http::new(bases, UPSTREAM_TIMEOUT).expect("a client");
+    let http: Arc<dyn Transport> = Arc::new(http);
+    let service = DataService::start_with(&stand.config, None, &http, Clock::starting_at(now));
+    let (hub, stop) = (Hub::new(), CancellationToken::new());
+    let mut updates = hub.subscribe();
+    let _refresher = Refresher::start(&stand.config, service, hub, stop.clone());
+    next(&mut updates).await;
+    next(&mut updates).await;
+    let last = next(&mut updates).await;
+    stop.cancel();
+    last
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sequence_never_goes_back_over_a_restart() {
     let stand = Stand::new().await;
-    let summary = stand
-        .service(Caching::Off)
-        .fetch_dashboard_summary()
-        .await
-        .value;
-    let earlier = Hub::new();
     let now = clock::now();
-    let last = (0..5)
-        .map(|_| earlier.publish("test", summary.clone(), now).seq)
-        .max();
-    let later = Hub::new();
-    let restarted = now + jiff::SignedDuration::from_secs(1);
-    assert!(Some(later.publish("test", summary.clone(), restarted).seq) > last);
-    // A clock that is set back stops nothing.
-    let back = now - jiff::SignedDuration::from_secs(3_600);
-    let before = later.latest().map(|update| update.seq);
-    assert!(Some(later.publish("test", summary, back).seq) > before);
+    let earlier = first_of_a_process(&stand, now).await;
+    let restarted = now + jiff::SignedDuration::from_secs(10);
+    let later = first_of_a_process(&stand, restarted).await;
+    assert!(later.seq > earlier.seq);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_comes_late_is_no_news() {
+    let stand = Stand::new().await;
+    let news = |seq, summary: &Arc<Summary>| {
+        Arc::new(News {
+            seq,
+            timestamp: clock::now(),
+            source: "test".to_owned(),
+            summary: Arc::clone(summary),
+        })
+    };
+    let answer = stand.service(Caching::Off).fetch_dashboard_summary().await;
+    let hub = Hub::new();
+    for (seq, newest) in [(5, 5), (4, 5), (5, 5), (6, 6)] {
+        hub.publish(news(seq, &answer.value));
+        assert_eq!(hub.latest().map(|update| update.seq), Some(newest));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! `/ws`: order, liveness, and who may come in.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use dashboard::http::ws::Pace;
@@ -34,6 +35,14 @@ pub(crate) async fn join(rig: &Rig, origin: Option<&str>) -> Result<Client, Erro
 
 pub(crate) async fn joined(rig: &Rig) -> Client {
     join(rig, None).await.expect("a WebSocket")
+}
+
+/// A client of a program elsewhere.
+pub(crate) async fn joined_at(address: SocketAddr) -> Client {
+    let (client, _) = connect_async(format!("ws://{address}/ws"))
+        .await
+        .expect("a WebSocket");
+    client
 }
 
 /// The next text, pings passed over.

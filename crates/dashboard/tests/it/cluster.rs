@@ -1,0 +1,316 @@
+//! Several instances on one Redis: one renews the figures, all have them.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use market_sim::{Simulator, Source};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::redis::Redis;
+use crate::rig::{SUMMARY, TOKEN, simulator, until};
+use crate::wire;
+use crate::ws::{Client, joined_at, json};
+
+/// A dead or silent leader is replaced within this, and clients hear of figures again.
+const REPLACED_WITHIN: Duration = Duration::from_secs(5);
+
+/// A program of its own, as it runs in production.
+struct Instance {
+    child: tokio::process::Child,
+    address: SocketAddr,
+}
+
+impl Instance {
+    async fn start(redis: &Redis, simulator: &Simulator, settings: &[(&str, &str)]) -> Self {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_dashboard"));
+        command
+            .arg("serve")
+            .env_clear()
+            .env("PORT", "0")
+            .env("REDIS_URL", redis.address())
+            // The machine of the tests may be busy.
+            .env("L2_TIMEOUT_MS", "500")
+            .env("REFRESH_INTERVAL_SECONDS", "1")
+            .env("ADMIN_TOKEN", TOKEN)
+            .env("BINANCE_BASE_URL", simulator.binance_url())
+            .env("COINGECKO_BASE_URL", simulator.coingecko_url())
+            .env("FNG_BASE_URL", simulator.fng_url())
+            .env("COINBASE_BASE_URL", simulator.coinbase_url())
+            .env("KRAKEN_BASE_URL", simulator.kraken_url())
+            .envs(settings.iter().copied())
+            .current_dir(std::env::temp_dir())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        let mut child = command.spawn().expect("the program starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("standard output")).lines();
+        let line = lines.next_line().await.expect("text").expect("an address");
+        let (_, rest) = line.split_once("http://").expect("an address");
+        let address = rest.trim_end_matches('/').parse().expect("an address");
+        Self { child, address }
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.expect("kill is installed").success());
+    }
+
+    /// Whether it renews the figures.
+    async fn leads(&self) -> bool {
+        let token = format!("Bearer {TOKEN}");
+        let headers = [("Authorization", token.as_str())];
+        let stats = wire::call(self.address, "GET", "/admin/cache/stats", &headers).await;
+        stats.json()["refresher"]["leads"] == true
+    }
+
+    async fn summary(&self) -> Value {
+        let reply = wire::get(self.address, SUMMARY).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()
+    }
+}
+
+struct Fleet {
+    instances: Vec<Instance>,
+    simulator: Simulator,
+    redis: Redis,
+}
+
+impl Fleet {
+    async fn of(count: usize) -> Self {
+        Self::with(count, &[]).await
+    }
+
+    async fn with(count: usize, settings: &[(&str, &str)]) -> Self {
+        let (redis, simulator) = (Redis::start().await, simulator().await);
+        let start = (0..count).map(|_| Instance::start(&redis, &simulator, settings));
+        let instances = futures_util::future::join_all(start).await;
+        Self {
+            instances,
+            simulator,
+            redis,
+        }
+    }
+
+    async fn clients(&self) -> Vec<Client> {
+        let join = self
+            .instances
+            .iter()
+            .map(|instance| joined_at(instance.address));
+        futures_util::future::join_all(join).await
+    }
+
+    /// The one that renews the figures, once there is one and no more.
+    async fn leader(&self) -> usize {
+        until("one leader", || async {
+            let all = self.instances.iter().map(Instance::leads);
+            let all = futures_util::future::join_all(all).await;
+            let leaders: Vec<usize> = (0..all.len()).filter(|index| all[*index]).collect();
+            (leaders.len() == 1).then(|| leaders[0])
+        })
+        .await
+    }
+}
+
+fn seq(update: &Value) -> u64 {
+    update["seq"].as_u64().expect("a number")
+}
+
+/// Reads updates until one holds, and sees that none goes back.
+async fn next_where(client: &mut Client, last: &mut u64, wanted: impl Fn(&Value) -> bool) -> Value {
+    loop {
+        let update = json(client).await;
+        assert!(seq(&update) >= *last, "{} after {last}", seq(&update));
+        *last = seq(&update);
+        if wanted(&update) {
+            return update;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_instances_cost_the_sources_what_one_does_and_all_clients_see_the_same() {
+    let fleet = Fleet::of(3).await;
+    let mut clients = fleet.clients().await;
+    let mut first = Vec::new();
+    for client in &mut clients {
+        let mut last = 0;
+        first.push(next_where(client, &mut last, |update| !update["data"].is_null()).await);
+    }
+    let from = first.iter().map(seq).max().expect("three");
+    let calls = fleet.simulator.calls();
+    let mut seen: Vec<Vec<(u64, Value)>> = Vec::new();
+    for client in &mut clients {
+        let mut updates = Vec::new();
+        let mut last = 0;
+        while updates.len() < 4 {
+            let update = next_where(client, &mut last, |update| seq(update) > from).await;
+            updates.push((seq(&update), update["data"]["btc_price_usd"].clone()));
+        }
+        seen.push(updates);
+    }
+    let by_seq: HashMap<u64, &Value> = seen[0].iter().map(|(seq, price)| (*seq, price)).collect();
+    for (seq, price) in seen[1..].iter().flatten() {
+        if let Some(known) = by_seq.get(seq) {
+            assert_eq!(known, &price, "update {seq} differs between instances");
+        }
+    }
+    let now = fleet.simulator.calls();
+    let made = |endpoint: &str| now.get(endpoint).unwrap_or(&0) - calls.get(endpoint).unwrap_or(&0);
+    let rounds = made("binance /api/v3/ticker/24hr");
+    assert!(
+        (3..=8).contains(&rounds),
+        "{rounds} calls for some four rounds"
+    );
+    for once in [
+        "coingecko /api/v3/global",
+        "fng /fng/",
+        "binance /api/v3/klines",
+    ] {
+        assert_eq!(now.get(once), Some(&1), "{once}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_leader_is_replaced_and_clients_go_on_in_order() {
+    let mut fleet = Fleet::of(3).await;
+    let leader = fleet.leader().await;
+    let mut clients = fleet.clients().await;
+    let mut last = vec![0; 3];
+    for (client, last) in clients.iter_mut().zip(&mut last) {
+        next_where(client, last, |update| !update["data"].is_null()).await;
+    }
+    fleet.instances[leader].signal("-KILL");
+    let killed = Instant::now();
+    let dead = last[leader];
+    clients.remove(leader);
+    last.remove(leader);
+    for (client, last) in clients.iter_mut().zip(&mut last) {
+        // What the dead one had pinned already does not count.
+        let before = dead.max(*last) + 1;
+        next_where(client, last, |update| seq(update) > before).await;
+    }
+    let took = killed.elapsed();
+    assert!(took <= REPLACED_WITHIN, "{took:?}");
+    drop(fleet.instances.remove(leader));
+    fleet.leader().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_leader_is_replaced_and_follows_when_it_goes_on() {
+    let fleet = Fleet::of(3).await;
+    let leader = fleet.leader().await;
+    let mut clients = fleet.clients().await;
+    let mut last = vec![0; 3];
+    for (client, last) in clients.iter_mut().zip(&mut last) {
+        next_where(client, last, |update| !update["data"].is_null()).await;
+    }
+    fleet.instances[leader].signal("-STOP");
+    let frozen = Instant::now();
+    let other = (leader + 1) % 3;
+    let before = last[leader].max(last[other]) + 1;
+    next_where(&mut clients[other], &mut last[other], |update| {
+        seq(update) > before
+    })
+    .await;
+    let took = frozen.elapsed();
+    assert!(took <= REPLACED_WITHIN, "{took:?}");
+    let next = {
+        let awake: Vec<usize> = (0..3).filter(|index| *index != leader).collect();
+        until("a new leader", || async {
+            for index in &awake {
+                if fleet.instances[*index].leads().await {
+                    return Some(*index);
+                }
+            }
+            None
+        })
+        .await
+    };
+    fleet.instances[leader].signal("-CONT");
+    // It sees that its place is taken: still one leader, and not this one.
+    assert_eq!(fleet.leader().await, next);
+    // Its clients get what the others get, and nothing older.
+    let wanted = last[other];
+    next_where(&mut clients[leader], &mut last[leader], |update| {
+        seq(update) > wanted
+    })
+    .await;
+    let calls = fleet.simulator.calls_of(Source::Binance);
+    let mut updates = 0;
+    while updates < 3 {
+        next_where(&mut clients[other], &mut last[other], |_| true).await;
+        updates += 1;
+    }
+    let rounds = fleet.simulator.calls_of(Source::Binance) - calls;
+    assert!(rounds <= 6, "{rounds} calls in three rounds: one asks");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_each_goes_on_alone_and_with_it_one_leads_again() {
+    let fleet = Fleet::of(2).await;
+    fleet.leader().await;
+    let mut clients = fleet.clients().await;
+    let mut last = vec![0; 2];
+    fleet.redis.freeze();
+    for (client, last) in clients.iter_mut().zip(&mut last) {
+        let before = next_where(client, last, |update| !update["data"].is_null()).await;
+        let seen = before["data"]["last_updated"]
+            .as_str()
+            .expect("a time")
+            .to_owned();
+        let is_later = |update: &Value| update["data"]["last_updated"].as_str() > Some(&seen);
+        for _ in 0..3 {
+            next_where(client, last, is_later).await;
+        }
+    }
+    fleet.redis.thaw();
+    fleet.leader().await;
+    let most = *last.iter().max().expect("two");
+    for (client, last) in clients.iter_mut().zip(&mut last) {
+        next_where(client, last, |update| seq(update) > most).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_instance_clears_the_leader_reads_anew() {
+    let fleet = Fleet::with(2, &[("REFRESH_INTERVAL_SECONDS", "3600")]).await;
+    let leader = fleet.leader().await;
+    until("figures everywhere", || async {
+        for instance in &fleet.instances {
+            if instance.summary().await["btc_price_usd"].is_null() {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+    let calls = fleet.simulator.calls();
+    let follower = &fleet.instances[1 - leader];
+    let token = format!("Bearer {TOKEN}");
+    let headers = [("Authorization", token.as_str())];
+    let cleared = wire::call(follower.address, "POST", "/clear-cache", &headers).await;
+    assert_eq!(cleared.status, 200, "{}", cleared.text());
+    until("every source to be asked again", || async {
+        let now = fleet.simulator.calls();
+        let again = |endpoint: &str| now.get(endpoint) > calls.get(endpoint);
+        [
+            "coingecko /api/v3/global",
+            "fng /fng/",
+            "binance /api/v3/ticker/24hr",
+        ]
+        .into_iter()
+        .all(again)
+        .then_some(())
+    })
+    .await;
+    assert_eq!(
+        fleet.leader().await,
+        leader,
+        "clearing makes nobody a leader"
+    );
+}
