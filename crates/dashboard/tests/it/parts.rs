@@ -15,6 +15,7 @@ use dashboard::live::hub::Hub;
 use dashboard::live::refresher::Refresher;
 use dashboard::market::bulletin::News;
 use dashboard::market::service::DataService;
+use dashboard::market::summary::Summary;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
@@ -24,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::stand::{Caching, Stand};
 
 /// More than any system keeps for one connection, at some 5 KB an update.
-pub(crate) const UPDATES: u64 = 3_000;
+pub(crate) const UPDATES: usize = 3_000;
 
 /// So long that no ping and no silence ends a session first.
 const NEVER: Pace = Pace {
@@ -39,6 +40,24 @@ pub(crate) struct Parts {
     pub(crate) service: Arc<DataService>,
     tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+}
+
+impl Parts {
+    /// Publishes it as the next update; its number.
+    pub(crate) fn publish(&self, summary: &Arc<Summary>) -> u64 {
+        let seq = self
+            .hub
+            .latest()
+            .map_or(self.hub.starting_seq(), |last| last.seq)
+            + 1;
+        self.hub.publish(Arc::new(News {
+            seq,
+            timestamp: jiff::Timestamp::now(),
+            source: "test".to_owned(),
+            summary: Arc::clone(summary),
+        }));
+        seq
+    }
 }
 
 /// A face whose refresher was stopped before its first round.
@@ -104,15 +123,10 @@ async fn a_websocket_client_that_takes_nothing_is_given_up() {
     let summary = parts.service.fetch_dashboard_summary().await.value;
     let door = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = door.local_addr().expect("an address");
-    tokio::spawn(listener::run(door, parts.front, parts.stop.clone()));
+    tokio::spawn(listener::run(door, parts.front.clone(), parts.stop.clone()));
     let _client = stuck_client(address, handshake, "101").await;
-    for seq in 1..=UPDATES {
-        parts.hub.publish(Arc::new(News {
-            seq,
-            timestamp: jiff::Timestamp::now(),
-            source: "test".to_owned(),
-            summary: Arc::clone(&summary),
-        }));
+    for _ in 0..UPDATES {
+        parts.publish(&summary);
         // The session takes its turn, so that no update is skipped for a newer one.
         tokio::task::yield_now().await;
     }

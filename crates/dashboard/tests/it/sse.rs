@@ -1,6 +1,6 @@
 //! `/api/v1/stream`: the same updates as over `/ws`, as server-sent events.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     body::{Body, BodyDataStream},
@@ -247,11 +247,7 @@ async fn a_slow_client_gets_the_newest_state_and_no_backlog() {
     let snapshot = piece(&mut stream).await;
     assert!(snapshot.contains(r#""data":null"#), "{snapshot}");
     let summary = parts.service.fetch_dashboard_summary().await.value;
-    let published = (0..100).map(|_| {
-        let summary = Arc::clone(&summary);
-        let update = parts.hub.publish("test", summary, jiff::Timestamp::now());
-        update.seq
-    });
+    let published = (0..100).map(|_| parts.publish(&summary));
     let newest = published.max().expect("a hundred updates");
     let update = piece(&mut stream).await;
     assert!(update.contains(&format!("id: {newest}\n")), "{update}");
@@ -313,10 +309,9 @@ async fn a_client_that_takes_nothing_is_let_go_and_delays_nobody() {
     let mut reading = stream(&parts).await.expect("a place");
     piece(&mut reading).await;
     for _ in 0..UPDATES {
-        let summary = Arc::clone(&summary);
-        let update = parts.hub.publish("test", summary, jiff::Timestamp::now());
+        let seq = parts.publish(&summary);
         let heard = piece(&mut reading).await;
-        assert!(heard.contains(&format!("id: {}\n", update.seq)));
+        assert!(heard.contains(&format!("id: {}\n", seq)));
         // The connection takes its turn, so that no update is skipped for a newer one.
         tokio::task::yield_now().await;
     }
