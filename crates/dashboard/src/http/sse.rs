@@ -15,7 +15,7 @@ use futures_util::stream::unfold;
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::market::bulletin::News;
+use crate::live::hub::Shown;
 
 use super::Site;
 use super::admission::{Seat, admit};
@@ -42,6 +42,7 @@ pub(crate) async fn stream(
 ) -> Result<Response, Problem> {
     let audience = Audience {
         updates: site.hub.subscribe(),
+        told: 0,
         frames: Arc::clone(&site.frames),
         starting_seq: site.hub.starting_seq(),
         is_greeted: false,
@@ -63,7 +64,9 @@ pub(crate) async fn stream(
 
 /// One client. It is asked for the next event only when the one before it is on its way.
 struct Audience {
-    updates: watch::Receiver<Option<Arc<News>>>,
+    updates: watch::Receiver<Shown>,
+    /// The number of what was told last.
+    told: u64,
     frames: Arc<Frames>,
     starting_seq: u64,
     is_greeted: bool,
@@ -80,14 +83,26 @@ impl Audience {
         }
         loop {
             self.updates.changed().await.ok()?;
-            if let Some(update) = self.updates.borrow_and_update().as_deref() {
-                return Some(self.frames.of(update).events().update.clone());
+            let shown = self.updates.borrow_and_update().clone();
+            let is_next = shown.number == self.told + 1;
+            self.told = shown.number;
+            if let Some(update) = shown.news.as_deref() {
+                let frame = self.frames.of(update);
+                let events = frame.events();
+                let event = if is_next {
+                    &events.update
+                } else {
+                    &events.snapshot
+                };
+                return Some(event.clone());
             }
         }
     }
 
     fn snapshot(&mut self) -> Event {
-        match self.updates.borrow_and_update().as_deref() {
+        let shown = self.updates.borrow_and_update().clone();
+        self.told = shown.number;
+        match shown.news.as_deref() {
             Some(update) => self.frames.of(update).events().snapshot.clone(),
             None => {
                 let text = empty_snapshot(clock::now(), self.starting_seq);

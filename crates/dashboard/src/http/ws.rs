@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::clock;
-use crate::market::bulletin::News;
+use crate::live::hub::Shown;
 
 use super::Site;
 use super::admission::{Seat, admit};
@@ -81,7 +81,9 @@ pub(crate) async fn upgrade(
 /// One client.
 struct Session {
     socket: WebSocket,
-    updates: watch::Receiver<Option<Arc<News>>>,
+    updates: watch::Receiver<Shown>,
+    /// The number of what was sent last.
+    sent: u64,
     starting_seq: u64,
     frames: Arc<Frames>,
     pace: Pace,
@@ -103,6 +105,7 @@ impl Session {
         Self {
             socket,
             updates: site.hub.subscribe(),
+            sent: 0,
             starting_seq: site.hub.starting_seq(),
             frames: Arc::clone(&site.frames),
             pace: site.pace,
@@ -155,21 +158,31 @@ impl Session {
     }
 
     async fn snapshot(&mut self) -> ControlFlow<End> {
-        let text = match self.updates.borrow_and_update().as_deref() {
+        let shown = self.updates.borrow_and_update().clone();
+        self.sent = shown.number;
+        let text = match shown.news.as_deref() {
             Some(update) => self.frames.of(update).snapshot.clone(),
             None => empty_snapshot(clock::now(), self.starting_seq),
         };
         self.send(Message::Text(text)).await
     }
 
-    /// Sends the newest state. What was published while this client was slow is
-    /// skipped: nobody wants yesterday's price.
+    /// Sends the newest state. What was published while this client was slow is skipped, for nobody
+    /// wants yesterday's price; it is a snapshot then, and says so.
     async fn update(&mut self) -> ControlFlow<End> {
-        let text = match self.updates.borrow_and_update().as_deref() {
-            Some(update) => self.frames.of(update).update.clone(),
-            None => return ControlFlow::Continue(()),
+        let shown = self.updates.borrow_and_update().clone();
+        let is_next = shown.number == self.sent + 1;
+        self.sent = shown.number;
+        let Some(update) = shown.news.as_deref() else {
+            return ControlFlow::Continue(());
         };
-        self.send(Message::Text(text)).await
+        let frame = self.frames.of(update);
+        let text = if is_next {
+            &frame.update
+        } else {
+            &frame.snapshot
+        };
+        self.send(Message::Text(text.clone())).await
     }
 
     async fn hear(&mut self, received: Option<Result<Message, axum::Error>>) -> ControlFlow<End> {

@@ -9,10 +9,19 @@ use crate::{clock, market::bulletin::News};
 /// Latest state wins: a subscriber that was slow finds the newest update, never a backlog.
 #[derive(Clone, Debug)]
 pub struct Hub {
-    newest: watch::Sender<Option<Arc<News>>>,
+    newest: watch::Sender<Shown>,
     /// What a client is told before anything was published. Invariant: not below what an earlier
     /// process told.
     starting_seq: u64,
+}
+
+/// What stands at the hub.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// Counts what was shown here. Whoever finds more than the next one has missed something.
+    pub number: u64,
+    /// The newest update, if there was any.
+    pub news: Option<Arc<News>>,
 }
 
 impl Default for Hub {
@@ -26,7 +35,7 @@ impl Hub {
     pub fn new() -> Self {
         let now = clock::now();
         Self {
-            newest: watch::Sender::new(None),
+            newest: watch::Sender::default(),
             starting_seq: u64::try_from(now.as_millisecond()).unwrap_or(0),
         }
     }
@@ -37,24 +46,35 @@ impl Hub {
     }
 
     /// A receiver that sees the newest update and every change that it is quick enough for.
-    pub fn subscribe(&self) -> watch::Receiver<Option<Arc<News>>> {
+    pub fn subscribe(&self) -> watch::Receiver<Shown> {
         self.newest.subscribe()
     }
 
     /// The newest update.
     pub fn latest(&self) -> Option<Arc<News>> {
-        self.newest.borrow().clone()
+        self.newest.borrow().news.clone()
     }
 
     /// Hands an update to whoever listens, unless a later one was there before it; nobody listening
     /// is no failure.
     pub fn publish(&self, update: Arc<News>) {
-        self.newest.send_if_modified(|newest| {
-            let is_newer = newest.as_ref().is_none_or(|last| last.seq < update.seq);
+        self.newest.send_if_modified(|shown| {
+            let last = shown.news.as_ref();
+            let is_newer = last.is_none_or(|last| last.seq < update.seq);
             if is_newer {
-                *newest = Some(update);
+                shown.number += 1;
+                shown.news = Some(update);
             }
             is_newer
+        });
+    }
+
+    /// Shows the newest update once more, as to somebody who has missed one: updates of others may
+    /// have got lost.
+    pub fn resync(&self) {
+        self.newest.send_if_modified(|shown| {
+            shown.number += 2;
+            shown.news.is_some()
         });
     }
 }

@@ -50,6 +50,7 @@ struct Pulse {
 
 struct Walk {
     service: Arc<DataService>,
+    hub: Hub,
     pulse: Arc<Pulse>,
     interval: Duration,
     backoff_max: Duration,
@@ -67,9 +68,10 @@ impl Refresher {
             alive_until: Mutex::new(clock::monotonic() + ROUND_LIMIT + LATE_BY),
             rounds: AtomicU64::new(0),
         });
-        tokio::spawn(hand_over(Arc::clone(&service), hub, stop.clone()));
+        tokio::spawn(hand_over(Arc::clone(&service), hub.clone(), stop.clone()));
         let walk = Arc::new(Walk {
             service,
+            hub,
             pulse: Arc::clone(&pulse),
             interval: config.refresh_interval,
             backoff_max: config.refresh_backoff_max,
@@ -141,6 +143,9 @@ impl Walk {
         let mut predecessor = None;
         loop {
             let look = self.service.board().look().await;
+            if look.resumed {
+                self.hub.resync();
+            }
             if look.cleared {
                 self.service.forget();
                 due = clock::monotonic();

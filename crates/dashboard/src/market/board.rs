@@ -47,8 +47,9 @@ struct Seen {
     /// Whose notice it was, with the sign of life in it, and since when that has been the same.
     leader: Option<(u64, u64)>,
     since: Instant,
-    /// When the store last answered.
+    /// When the store last answered, and whether it was silent since.
     answered: Instant,
+    is_silent: bool,
     /// The last notice of another leader, while it is followed.
     followed: Option<Arc<Bulletin>>,
     generation: Option<u64>,
@@ -60,6 +61,8 @@ pub(crate) struct Look {
     pub(crate) standing: Standing,
     /// Everything was cleared since the last look.
     pub(crate) cleared: bool,
+    /// The store was silent before this look: what others pinned meanwhile was not seen.
+    pub(crate) resumed: bool,
 }
 
 /// Who renews the figures.
@@ -92,6 +95,7 @@ impl Board {
                 leader: None,
                 since: now,
                 answered: now,
+                is_silent: false,
                 followed: None,
                 generation: None,
             }),
@@ -123,9 +127,11 @@ impl Board {
             Ok(Some((bulletin, age))) => self.read(&bulletin, age),
             Ok(None) => {
                 let mut seen = self.seen();
-                seen.answered = self.clock.monotonic();
                 seen.followed = None;
-                LEADS
+                Look {
+                    resumed: seen.answers(self.clock.monotonic()),
+                    ..LEADS
+                }
             }
             Err(_) => self.hear_nothing(),
         }
@@ -224,7 +230,7 @@ impl Board {
         }
         let now = self.clock.monotonic();
         let mut seen = self.seen();
-        seen.answered = now;
+        let resumed = seen.answers(now);
         let before = seen.generation.replace(bulletin.generation);
         let cleared = before.is_some_and(|before| before != bulletin.generation);
         let sign = bulletin.leader.map(|leader| (leader, bulletin.beat));
@@ -242,13 +248,18 @@ impl Board {
         } else {
             Standing::Follows
         };
-        Look { standing, cleared }
+        Look {
+            standing,
+            cleared,
+            resumed,
+        }
     }
 
     /// The store is silent. Whoever follows goes on following for a while, and then leads himself.
     fn hear_nothing(&self) -> Look {
         let now = self.clock.monotonic();
         let mut seen = self.seen();
+        seen.is_silent = true;
         if now.saturating_duration_since(seen.answered) >= SILENCE {
             seen.followed = None;
         }
@@ -256,10 +267,7 @@ impl Board {
             Some(_) => Standing::Follows,
             None => Standing::Leads,
         };
-        Look {
-            standing,
-            cleared: false,
-        }
+        Look { standing, ..LEADS }
     }
 
     fn hear(&self, news: Option<News>) {
@@ -322,7 +330,16 @@ impl Board {
 const LEADS: Look = Look {
     standing: Standing::Leads,
     cleared: false,
+    resumed: false,
 };
+
+impl Seen {
+    /// The store answers; whether it was silent before.
+    fn answers(&mut self, now: Instant) -> bool {
+        self.answered = now;
+        std::mem::take(&mut self.is_silent)
+    }
+}
 
 /// On what terms a notice takes the place of the one that is there.
 struct Terms {

@@ -314,3 +314,26 @@ async fn what_one_instance_clears_the_leader_reads_anew() {
         "clearing makes nobody a leader"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_silence_of_redis_every_client_gets_a_snapshot() {
+    let fleet = Fleet::with(2, &[("REFRESH_INTERVAL_SECONDS", "3600")]).await;
+    fleet.leader().await;
+    let mut clients = fleet.clients().await;
+    for client in &mut clients {
+        let mut last = 0;
+        next_where(client, &mut last, |update| !update["data"].is_null()).await;
+    }
+    fleet.redis.freeze();
+    until("each instance to lead for itself", || async {
+        let all = fleet.instances.iter().map(Instance::leads);
+        let all = futures_util::future::join_all(all).await;
+        all.iter().all(|leads| *leads).then_some(())
+    })
+    .await;
+    fleet.redis.thaw();
+    for client in &mut clients {
+        let mut last = 0;
+        next_where(client, &mut last, |update| update["type"] == "snapshot").await;
+    }
+}

@@ -7,7 +7,10 @@ use std::{
 
 use dashboard::{
     clock::{self, Clock},
-    live::{hub::Hub, refresher::Refresher},
+    live::{
+        hub::{Hub, Shown},
+        refresher::Refresher,
+    },
     market::{
         bulletin::News,
         figure::Source,
@@ -29,11 +32,12 @@ use crate::{
 
 const REFRESH: &str = "/api/crypto/dashboard-summary/refresh";
 
-async fn next(updates: &mut watch::Receiver<Option<Arc<News>>>) -> Arc<News> {
+async fn next(updates: &mut watch::Receiver<Shown>) -> Arc<News> {
     let changed = timeout(Duration::from_secs(10), updates.changed()).await;
     changed.expect("an update in time").expect("the hub lives");
     updates
         .borrow_and_update()
+        .news
         .clone()
         .expect("an update was published")
 }
