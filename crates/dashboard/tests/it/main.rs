@@ -21,6 +21,7 @@ mod cluster;
 mod fallbacks;
 mod golden;
 mod indicators;
+mod malformed;
 mod market;
 mod markets;
 mod rounds;

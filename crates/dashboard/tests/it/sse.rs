@@ -251,7 +251,10 @@ async fn a_slow_client_gets_the_newest_state_and_no_backlog() {
     let newest = published.max().expect("a hundred updates");
     let update = piece(&mut stream).await;
     assert!(update.contains(&format!("id: {newest}\n")), "{update}");
-    assert!(update.contains("event: snapshot\n"), "it missed some: {update}");
+    assert!(
+        update.contains("event: snapshot\n"),
+        "it missed some: {update}"
+    );
 }
 
 #[tokio::test]
