@@ -27,6 +27,7 @@ export function paintFigures(summary, isFirst) {
     if (form === "price") tint(element, field, value, isFirst);
   }
   paintDominance(summary);
+  paintQuotes(summary.fields ?? {});
   const { fng_value: fng, fng_classification: word, btc_rsi_14: rsi } = summary;
   paintGauge(
     document.getElementById("fng"),
@@ -65,8 +66,16 @@ function paintDominance({ btc_market_cap_percentage: btc, eth_market_cap_percent
   bar.querySelector(".dominance-eth").setAttribute("width", width(eth));
 }
 
+/** Prices of a source that stands in may be in another currency. */
+function paintQuotes(fields) {
+  const of = ([name, field]) => (name.endsWith("_price_usd") ? field.quote : undefined);
+  const quotes = new Set(Object.entries(fields).map(of).filter(Boolean));
+  if (quotes.size > 0) write(document.getElementById("quotes"), [...quotes].join(" and "));
+}
+
 /** One sentence for those who listen instead of looking. */
 export function sentence(summary) {
   const { btc_price_usd: price, btc_change_24h: change } = summary;
-  return `Bitcoin ${format.price(price)} USDT, ${format.percent(change)} in 24 hours`;
+  const quote = summary.fields?.btc_price_usd?.quote ?? "";
+  return `Bitcoin ${format.price(price)} ${quote}, ${format.percent(change)} in 24 hours`;
 }

@@ -18,7 +18,7 @@ const grouped = (value, digits) =>
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 /**
- * Without a sign: prices are in USDT, which is not the dollar. Below one, four
+ * Without a sign: prices are in USDT as a rule, which is not the dollar. Below one, four
  * significant digits: two decimals would show 0.00.
  */
 export function price(value) {

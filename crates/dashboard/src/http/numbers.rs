@@ -7,7 +7,7 @@ const MINUS: char = '\u{2212}';
 /// What stands where there is no figure.
 pub(crate) const NOTHING: &str = "\u{2013}";
 
-/// Without a sign: prices are in USDT, which is not the dollar. Below one, four
+/// Without a sign: prices are in USDT as a rule, which is not the dollar. Below one, four
 /// significant digits: two decimals would show 0.00.
 pub(crate) fn price(value: f64) -> String {
     if value >= 10.0 || value <= 0.0 {

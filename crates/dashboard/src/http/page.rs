@@ -38,6 +38,8 @@ struct Page {
     edition: &'static str,
     modules: [&'static str; 7],
     reasons: String,
+    titles: String,
+    quotes: String,
     is_simulated: bool,
     updated: String,
     updated_age: String,
@@ -165,6 +167,8 @@ fn render(summary: &Summary, symbols: &[Symbol], now: Timestamp) -> String {
         edition: assets::edition(),
         modules: MODULES,
         reasons: reasons(),
+        titles: titles(),
+        quotes: quotes(summary),
         is_simulated: summary.origin() == Origin::Simulated,
         updated: summary.last_updated().to_string(),
         updated_age: format!("{} ago", super::shown::age_at(summary.last_updated(), now)),
@@ -271,6 +275,22 @@ fn marker(value: Option<f64>) -> String {
         Some(value) => format!("transform=\"rotate({:.1} 100 100)\"", value * 1.8),
         None => "visibility=\"hidden\"".to_owned(),
     }
+}
+
+/// The currencies that the prices are in: one, unless another source stands in for some.
+fn quotes(summary: &Summary) -> String {
+    let of_price = |source: Source| Figure::Price(Symbol::Btc).quote(source);
+    let sources = summary.sources_of(Group::Prices);
+    let mut quotes: Vec<&str> = sources.into_iter().filter_map(of_price).collect();
+    quotes.dedup();
+    quotes.join(" and ")
+}
+
+/// The names of sources that people read, for the page's script.
+fn titles() -> String {
+    let titled = |source: Source| (source.name().to_owned(), source.title().into());
+    let titles = Source::ALL.into_iter().map(titled);
+    serde_json::Value::Object(titles.collect()).to_string()
 }
 
 /// The words for reason codes, for the page's script: one list for both sides.

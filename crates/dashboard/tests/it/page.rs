@@ -1,6 +1,9 @@
 //! The page as the server sends it: what a reader without a script sees.
 
-use crate::rig::Rig;
+use dashboard::http::ws::Pace;
+use market_sim::{Fault, FaultKind, Source};
+
+use crate::rig::{Rig, simulator};
 
 #[tokio::test]
 async fn the_page_says_the_summarys_figures_without_a_script() {
@@ -161,4 +164,20 @@ async fn a_browser_gets_errors_as_pages_and_a_program_as_problems() {
         program.header("content-type"),
         Some("application/problem+json")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_says_whose_prices_it_shows_and_in_which_currency() {
+    let usual = Rig::start(&[]).await;
+    usual.warm().await;
+    let page = usual.get("/").await.text();
+    assert!(page.contains(r#"<span id="quotes">USDT</span>"#));
+
+    let simulator = simulator().await;
+    simulator.inject(Source::Binance, Fault::always(FaultKind::Reset));
+    let rig = Rig::start_with(&[("SYMBOLS", "btc,eth")], Pace::default(), simulator).await;
+    rig.warm().await;
+    let page = rig.get("/").await.text();
+    assert!(page.contains(r#"<span id="quotes">USD</span>"#));
+    assert!(page.contains("data-name>Coinbase Exchange<"));
 }
