@@ -60,6 +60,7 @@ async fn start_ours() -> (Simulator, SocketAddr) {
     let environment: HashMap<&str, String> = [
         ("PORT", "0".to_owned()),
         ("BINANCE_BASE_URL", simulator.binance_url()),
+        ("BINANCE_WS_URL", simulator.binance_ws_url()),
         ("COINGECKO_BASE_URL", simulator.coingecko_url()),
         ("FNG_BASE_URL", simulator.fng_url()),
     ]

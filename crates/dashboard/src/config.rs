@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use crate::{
     command::Flags,
     market::{Credential, figure::Source, stock::Fund, summary::Origin, symbol::Symbol},
-    setting::{BadSetting, BaseUrl, LogFormat, Policy, RedisUrl, Settings},
+    setting::{BadSetting, BaseUrl, LogFormat, Policy, RedisUrl, Settings, StreamUrl},
 };
 
 /// Everything that the service can be told from outside, checked.
@@ -51,6 +51,8 @@ pub struct Config {
     pub admin_token: Option<SecretString>,
     /// BINANCE_BASE_URL: the public host without keys by default.
     pub binance: BaseUrl,
+    /// BINANCE_WS_URL: its streams, the public host without keys by default.
+    pub binance_ws: StreamUrl,
     /// COINGECKO_BASE_URL.
     pub coingecko: BaseUrl,
     /// FNG_BASE_URL.
@@ -92,11 +94,12 @@ pub struct Config {
 }
 
 /// Settings that the demo leaves out, so that simulated prices never reach a real cache.
-const IGNORED_BY_DEMO: [&str; 19] = [
+const IGNORED_BY_DEMO: [&str; 20] = [
     "REDIS_URL",
     "REDIS_URL_FILE",
     "REDIS_NAMESPACE",
     "BINANCE_BASE_URL",
+    "BINANCE_WS_URL",
     "COINGECKO_BASE_URL",
     "FNG_BASE_URL",
     "TAAPI_BASE_URL",
@@ -141,6 +144,8 @@ impl Config {
             symbols: settings.symbols("SYMBOLS")?,
             admin_token: settings.admin_token()?,
             binance: settings.base_url("BINANCE_BASE_URL", "https://data-api.binance.vision")?,
+            binance_ws: settings
+                .stream_url("BINANCE_WS_URL", "wss://data-stream.binance.vision")?,
             coingecko: settings.base_url("COINGECKO_BASE_URL", "https://api.coingecko.com")?,
             fng: settings.base_url("FNG_BASE_URL", "https://api.alternative.me")?,
             taapi: settings.base_url("TAAPI_BASE_URL", "https://api.taapi.io")?,
@@ -263,6 +268,7 @@ impl Config {
             ("SYMBOLS", symbols.join(",")),
             ("ADMIN_TOKEN", hidden(self.admin_token.is_some())),
             ("BINANCE_BASE_URL", self.binance.to_string()),
+            ("BINANCE_WS_URL", self.binance_ws.to_string()),
             ("COINGECKO_BASE_URL", self.coingecko.to_string()),
             ("FNG_BASE_URL", self.fng.to_string()),
             ("TAAPI_BASE_URL", self.taapi.to_string()),

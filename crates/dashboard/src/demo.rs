@@ -4,7 +4,10 @@ use market_sim::{SimError, SimOptions, Simulator};
 use rand::RngExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{config::Config, setting::BaseUrl};
+use crate::{
+    config::Config,
+    setting::{BaseUrl, StreamUrl},
+};
 
 /// Letters and digits of a token that the demo makes up: some 190 bits.
 const TOKEN_LENGTH: usize = 32;
@@ -80,6 +83,8 @@ Press Ctrl-C to stop.",
 pub fn lead_to(config: &mut Config, simulator: &Simulator) -> Result<(), DemoError> {
     let at = |url: String| BaseUrl::parse(&url).map_err(DemoError::Address);
     config.binance = at(simulator.binance_url())?;
+    let stream = StreamUrl::parse(&simulator.binance_ws_url());
+    config.binance_ws = stream.map_err(DemoError::Address)?;
     config.coingecko = at(simulator.coingecko_url())?;
     config.fng = at(simulator.fng_url())?;
     config.taapi = at(simulator.taapi_url())?;

@@ -30,6 +30,10 @@ pub struct BadSetting {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
+/// Where a source's streams are: scheme, host and an optional prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamUrl(Url);
+
 /// Where Redis is. Secret as a whole, since it may carry a password.
 #[derive(Clone, Debug)]
 pub struct RedisUrl(SecretString);
@@ -77,6 +81,30 @@ impl BaseUrl {
 }
 
 impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+impl StreamUrl {
+    /// Takes an address with ws or wss, and no credentials, query or fragment.
+    ///
+    /// # Errors
+    /// What it takes instead.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const TAKES: &str = "ws:// or wss://, a host and an optional path prefix";
+        base(text, &["ws", "wss"]).map(Self).ok_or(TAKES)
+    }
+
+    /// The address of several streams over one connection; their names are parted by `/`.
+    pub(crate) fn combined(&self, names: &str) -> Url {
+        let mut url = BaseUrl(self.0.clone()).at("/stream");
+        url.set_query(Some(&format!("streams={names}")));
+        url
+    }
+}
+
+impl fmt::Display for StreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_str().trim_end_matches('/'))
     }
@@ -267,6 +295,11 @@ impl<'a> Settings<'a> {
     pub(crate) fn base_url(&self, name: &str, default: &str) -> Result<BaseUrl, BadSetting> {
         let text = self.text(name)?.unwrap_or_else(|| default.to_owned());
         BaseUrl::parse(&text).map_err(|takes| bad_address(name, &text, takes))
+    }
+
+    pub(crate) fn stream_url(&self, name: &str, default: &str) -> Result<StreamUrl, BadSetting> {
+        let text = self.text(name)?.unwrap_or_else(|| default.to_owned());
+        StreamUrl::parse(&text).map_err(|takes| bad_address(name, &text, takes))
     }
 
     /// A key that is sent in a header or a query: visible ASCII, as providers give them out.

@@ -26,7 +26,7 @@ const SUMMARY_SCHEMA: u32 = 2;
 const MARKET_SCHEMA: u32 = 1;
 const CANDLES_SCHEMA: u32 = 2;
 const INDICATOR_SCHEMA: u32 = 1;
-const LIVE_SCHEMA: u32 = 1;
+const LIVE_SCHEMA: u32 = 2;
 
 /// Why a cache did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -154,6 +154,18 @@ impl CacheManager {
         self.candles
             .get_or_load(CacheKeys::candles(symbol, interval), load)
             .await
+    }
+
+    /// Removes the candles of a coin from every tier.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn remove_candles(
+        &self,
+        symbol: Symbol,
+        interval: Interval,
+    ) -> Result<(), CacheError> {
+        self.invalidate(&CacheKeys::candles(symbol, interval)).await
     }
 
     /// Market data of a coin, cached or loaded.

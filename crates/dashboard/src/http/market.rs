@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::cache::keys::{Interval, Key};
 use crate::clock;
 use crate::indicator::Indicator;
-use crate::market::answer::{Answer, SourceReport, Tier};
+use crate::market::answer::{Answer, SourceReport, StreamReport, Tier};
 use crate::market::candles::{Bar, Candles};
 use crate::market::figure::Reason;
 use crate::market::service::{TechnicalError, Unavailable};
@@ -190,6 +190,17 @@ pub(crate) fn source(report: &SourceReport) -> Value {
         "failed_reads": report.failed_reads,
         "calls": report.calls,
         "allowance_left": report.allowance_left.floor(),
+        "stream": report.stream.as_ref().map(stream),
+    })
+}
+
+fn stream(report: &StreamReport) -> Value {
+    json!({
+        "state": report.connection.word(),
+        "since": report.since,
+        "reconnects": report.reconnects,
+        "messages": report.messages,
+        "rejected": report.rejected,
     })
 }
 

@@ -141,6 +141,7 @@ impl Walk {
         let mut failed_rounds = 0;
         let mut due = clock::monotonic();
         let mut predecessor = None;
+        let mut stream = None;
         loop {
             let look = self.service.board().look().await;
             if look.resumed {
@@ -151,6 +152,7 @@ impl Walk {
                 due = clock::monotonic();
             }
             if look.standing == Standing::Follows {
+                stream = None;
                 predecessor = self.service.board().followed();
                 due = clock::monotonic();
                 self.pulse.beat(GLANCE);
@@ -166,6 +168,7 @@ impl Walk {
                 tracing::info!("this instance renews the figures from here on");
                 self.service.succeed(&predecessor);
             }
+            stream.get_or_insert_with(|| self.service.stream());
             if clock::monotonic() >= due {
                 let began = clock::monotonic();
                 match self.round().await {

@@ -65,6 +65,45 @@ pub struct SourceReport {
     pub calls: u64,
     /// What may be asked at once of what it grants.
     pub allowance_left: f64,
+    /// How its stream is doing; none where nobody listens to one here.
+    pub stream: Option<StreamReport>,
+}
+
+/// How a stream is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamReport {
+    /// Its connection.
+    pub connection: Connection,
+    /// Since when that is so.
+    pub since: Timestamp,
+    /// Connections after the first one.
+    pub reconnects: u64,
+    /// Messages since it began, and how many of them were of no use.
+    pub messages: u64,
+    /// See `messages`.
+    pub rejected: u64,
+}
+
+/// Whether a stream is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Connection {
+    /// It has yet to be, for the first time.
+    Connecting,
+    /// It is.
+    Connected,
+    /// It was, and will be.
+    Reconnecting,
+}
+
+impl Connection {
+    /// The word in JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Reconnecting => "reconnecting",
+        }
+    }
 }
 
 /// Whether a source that failed is left alone.
@@ -103,6 +142,7 @@ impl SourceReport {
             failed_reads: 0,
             calls: 0,
             allowance_left: 0.0,
+            stream: None,
         }
     }
 }

@@ -171,6 +171,7 @@ impl Health {
             failed_reads: chart.failed_reads,
             calls: chart.calls,
             allowance_left: 0.0,
+            stream: None,
         }
     }
 

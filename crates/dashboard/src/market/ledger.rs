@@ -101,6 +101,8 @@ struct Page {
     failed: Option<Reason>,
     /// When it was last asked, and how long to wait from then on.
     asked: Option<(Instant, Duration)>,
+    /// What was read before that is out of date: it is due, whenever it was asked.
+    hastened: Option<Instant>,
 }
 
 /// The last good figures.
@@ -112,12 +114,16 @@ pub(crate) struct Ledger {
     /// Rounds that began before the ledger was emptied may not write into it.
     generation: u64,
     pages: HashMap<Group, Page>,
+    /// Until when each coin's streamed price needs no other source.
+    streamed_until: HashMap<Symbol, Instant>,
 }
 
 /// The groups that a round is to ask, under the ledger's generation.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) groups: Vec<Group>,
+    /// Whether prices come by stream, and need not be asked for.
+    pub(crate) is_streamed: bool,
     generation: u64,
     at: Instant,
 }
@@ -134,6 +140,7 @@ impl Ledger {
             funds: config.funds(),
             generation: 0,
             pages: HashMap::new(),
+            streamed_until: HashMap::new(),
         }
     }
 
@@ -141,6 +148,7 @@ impl Ledger {
     pub(crate) fn forget(&mut self) {
         self.generation += 1;
         self.pages.clear();
+        self.streamed_until.clear();
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -149,8 +157,13 @@ impl Ledger {
 
     /// The groups whose own interval has passed.
     pub(crate) fn claim(&self, demand: Demand, now: Instant) -> Claim {
+        let is_streamed = self.is_streamed(now);
         let is_due = |group: &Group| {
-            let Some((at, wait)) = self.pages.get(group).and_then(|page| page.asked) else {
+            if *group == Group::Prices && is_streamed {
+                return false;
+            }
+            let page = self.pages.get(group).filter(|page| page.hastened.is_none());
+            let Some((at, wait)) = page.and_then(|page| page.asked) else {
                 return true;
             };
             let wait = match (demand, group) {
@@ -166,6 +179,7 @@ impl Ledger {
         let groups = groups.collect();
         Claim {
             groups,
+            is_streamed,
             generation: self.generation,
             at: now,
         }
@@ -187,6 +201,8 @@ impl Ledger {
         let hard = self.pace.hard(group);
         let witness = self.witness();
         let page = self.pages.entry(group).or_default();
+        // Who began before knows nothing of what changed since.
+        page.hastened = page.hastened.filter(|since| claim.at <= *since);
         match attempt {
             Err(reason) => {
                 page.failed = Some(reason);
@@ -211,6 +227,47 @@ impl Ledger {
         if group == Group::CrossCheck {
             self.hear_witness();
         }
+    }
+
+    /// Takes over prices that came by stream, each for as long as the batch lasts.
+    pub(crate) fn stream(&mut self, batch: Batch, now: Instant) {
+        let hard = self.pace.hard(Group::Prices);
+        let witness = self.witness();
+        let until = now + batch.lasts.unwrap_or_default();
+        let page = self.pages.entry(Group::Prices).or_default();
+        // A failed attempt concerns only those that have not come by stream since.
+        if let Some(reason) = page.failed.take() {
+            for figure in Figure::all(&self.symbols, &[]) {
+                page.rejected.entry(figure).or_insert(reason);
+            }
+        }
+        for (figure, read) in batch.figures {
+            page.rejected.remove(&figure);
+            let first = Group::Prices.first_source();
+            page.take(figure, read, witness.get(&figure), hard, first);
+            if let Figure::Price(symbol) = figure {
+                self.streamed_until.insert(symbol, until);
+            }
+        }
+    }
+
+    /// Nothing comes by stream any more: prices are due as if nothing ever had.
+    pub(crate) fn end_stream(&mut self) {
+        self.streamed_until.clear();
+    }
+
+    /// Makes a group due at once.
+    pub(crate) fn hasten(&mut self, group: Group, now: Instant) {
+        self.pages.entry(group).or_default().hastened = Some(now);
+    }
+
+    fn is_streamed(&self, now: Instant) -> bool {
+        let is_young = |symbol| {
+            self.streamed_until
+                .get(symbol)
+                .is_some_and(|until| now < *until)
+        };
+        self.symbols.iter().all(is_young)
     }
 
     /// What the second source last said of prices.
@@ -580,6 +637,67 @@ mod tests {
         assert!(!due(1_700).contains(&GROUP));
         assert!(due(1_800).contains(&GROUP));
         assert!(due(0).contains(&Group::Prices));
+    }
+
+    fn streamed(symbols: &[Symbol], lasts: Duration) -> Batch {
+        let mut batch = Batch::new();
+        for &symbol in symbols {
+            let (figure, read) = (Figure::Price(symbol), (Value::Number(1.0), shown(0)));
+            batch.note(figure, Source::Binance, shown(0), Ok(read));
+        }
+        batch.lasts = Some(lasts);
+        batch
+    }
+
+    #[test]
+    fn prices_are_not_due_while_every_coins_streamed_one_lasts() {
+        let (now, lasts) = (Instant::now(), Duration::from_secs(10));
+        let mut ledger = ledger();
+        let is_due = |ledger: &Ledger, s| {
+            let claim = ledger.claim(Demand::Refresh, now + Duration::from_secs(s));
+            claim.groups.contains(&Group::Prices)
+        };
+        ledger.stream(streamed(&Symbol::ALL[1..], lasts), now);
+        assert!(is_due(&ledger, 0), "one coin did not come");
+        ledger.stream(streamed(&Symbol::ALL[..1], lasts), now);
+        assert!(!is_due(&ledger, 9));
+        assert!(is_due(&ledger, 10));
+        ledger.end_stream();
+        assert!(is_due(&ledger, 0));
+        ledger.stream(streamed(&Symbol::ALL, lasts), now);
+        ledger.forget();
+        assert!(is_due(&ledger, 0));
+    }
+
+    #[test]
+    fn a_failed_attempt_does_not_concern_a_coin_that_came_by_stream_since() {
+        let now = Instant::now();
+        let mut ledger = ledger();
+        ledger.stream(streamed(&Symbol::ALL, Duration::ZERO), now);
+        let claim = claim_of(&ledger, now);
+        ledger.record(&claim, Group::Prices, Err(Reason::TimedOut), shown(0));
+        ledger.stream(streamed(&[Symbol::Eth], Duration::ZERO), now);
+        let reason = |symbol| {
+            let state = ledger.state(Figure::Price(symbol), shown(0));
+            state.reason()
+        };
+        assert_eq!(reason(Symbol::Eth), None);
+        assert_eq!(reason(Symbol::Btc), Some(Reason::TimedOut));
+    }
+
+    #[test]
+    fn what_is_hastened_stays_due_until_a_read_that_began_later() {
+        let start = Instant::now();
+        let mut ledger = ledger();
+        let before = claim_of(&ledger, start);
+        let at = start + Duration::from_secs(1);
+        ledger.hasten(GROUP, at);
+        ledger.record(&before, GROUP, Ok(batch(1, shown(1))), shown(1));
+        let after = claim_of(&ledger, at + Duration::from_secs(1));
+        assert!(after.groups.contains(&GROUP));
+        ledger.record(&after, GROUP, Ok(batch(1, shown(2))), shown(2));
+        let claim = claim_of(&ledger, at + Duration::from_secs(2));
+        assert!(!claim.groups.contains(&GROUP));
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(crate) mod source;
 mod upstream;
 pub mod transport;
 
+pub mod stream;
+
 mod bucket;
 mod health;
 mod ledger;

@@ -43,7 +43,9 @@ where
             Err(_) => UpstreamError::TimedOut,
         };
         pass.cool_down(error.verdict(), clock.monotonic(), clock.now());
-        let wait = error.retry_after().unwrap_or_else(|| full_jitter(made));
+        let wait = error
+            .retry_after()
+            .unwrap_or_else(|| full_jitter(BASE_WAIT, WAIT_CAP, made));
         let is_in_time = clock.monotonic() + wait + SHORTEST_ATTEMPT < deadline;
         let is_worth_it = error.is_retryable() && made < ATTEMPTS && wait <= WAIT_CAP && is_in_time;
         if !is_worth_it || !pass.take_retry() {
@@ -60,11 +62,11 @@ where
     }
 }
 
-/// Anything from nothing to the doubled base: readers that failed together do not return together.
-fn full_jitter(made: u32) -> Duration {
-    let ceiling = BASE_WAIT
-        .saturating_mul(2_u32.saturating_pow(made - 1))
-        .min(WAIT_CAP);
+/// Anything from nothing to the base, doubled with each attempt up to the cap: those who failed
+/// together do not return together.
+pub(crate) fn full_jitter(base: Duration, cap: Duration, attempt: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1));
+    let ceiling = base.saturating_mul(doubled).min(cap);
     rand::rng().random_range(Duration::ZERO..=ceiling)
 }
 
@@ -151,6 +153,6 @@ mod tests {
 
     #[test]
     fn the_wait_stays_under_its_cap() {
-        assert!((1..40).all(|made| full_jitter(made) <= WAIT_CAP));
+        assert!((1..40).all(|made| full_jitter(BASE_WAIT, WAIT_CAP, made) <= WAIT_CAP));
     }
 }

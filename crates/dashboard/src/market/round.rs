@@ -16,6 +16,8 @@ use super::{
     error::UpstreamError,
     figure::{Figure, Group, Reason, Value},
     ledger::{Claim, Demand, Ledger},
+    source::Source,
+    stream::{Arrival, Feed, Pace, Stream},
     summary::{Origin, Summary},
     symbol::Symbol,
     technical::{LastBar, Technical},
@@ -67,7 +69,7 @@ pub(crate) struct Reads<'a> {
 pub(crate) enum Outcome {
     /// No source was due.
     NothingAsked,
-    /// Some source answered.
+    /// Some source answered, or tells prices by stream.
     Worked,
     /// Every source that was asked failed.
     Failed,
@@ -82,6 +84,7 @@ pub(crate) struct Market {
     origin: Origin,
     upstream_timeout: Duration,
     ledger: Mutex<Ledger>,
+    stream: Stream,
     cache: Option<Arc<CacheManager>>,
     clock: Clock,
 }
@@ -99,6 +102,7 @@ impl Market {
             origin: config.origin,
             upstream_timeout: config.upstream_timeout,
             ledger: Mutex::new(Ledger::new(config)),
+            stream: Stream::new(&config.binance_ws, &config.symbols, &clock),
             cache,
             clock,
         }
@@ -196,7 +200,38 @@ impl Market {
     }
 
     pub(crate) fn sources(&self) -> Vec<SourceReport> {
-        self.desk.reports()
+        let mut reports = self.desk.reports();
+        let binance = reports
+            .iter_mut()
+            .find(|report| report.source == Source::Binance);
+        if let Some(binance) = binance {
+            binance.stream = self.stream.report();
+        }
+        reports
+    }
+
+    /// A client of the stream.
+    pub(crate) fn feed(&self, pace: Pace) -> Feed {
+        self.stream.feed(pace)
+    }
+
+    /// Takes over what came by stream.
+    pub(crate) async fn heed(&self, arrival: Arrival) {
+        match arrival {
+            Arrival::Prices(batch) => self.ledger().stream(batch, self.clock.monotonic()),
+            Arrival::Lost => self.ledger().end_stream(),
+            Arrival::BarClosed(symbol) => {
+                // First the candles without that bar, or the next round would read them again.
+                if let Some(cache) = &self.cache
+                    && let Err(error) = cache.remove_candles(symbol, Interval::Day1).await
+                {
+                    tracing::debug!(%error, %symbol, "candles from before a bar's end were not removed");
+                }
+                if symbol == Symbol::Btc {
+                    self.ledger().hasten(Group::Candles, self.clock.monotonic());
+                }
+            }
+        }
     }
 
     fn record(&self, claim: &Claim, attempts: Vec<Attempt>) -> Outcome {
@@ -210,9 +245,9 @@ impl Market {
             self.ledger().defer(claim, group, ROUND_LIMIT);
             self.desk.was_slow(group);
         }
-        match (claim.groups.is_empty(), worked) {
-            (true, _) => Outcome::NothingAsked,
-            (false, true) => Outcome::Worked,
+        match (claim.groups.is_empty(), worked || claim.is_streamed) {
+            (true, false) => Outcome::NothingAsked,
+            (_, true) => Outcome::Worked,
             (false, false) => Outcome::Failed,
         }
     }

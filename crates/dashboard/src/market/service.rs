@@ -1,6 +1,7 @@
 //! The one place that readers ask for figures.
 
 mod coins;
+mod streaming;
 
 use std::{
     sync::{

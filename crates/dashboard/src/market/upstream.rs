@@ -23,7 +23,7 @@ use super::{
     health::Health,
     retry::retry_with_backoff,
     source::Source,
-    transport::{Question, Reply, Transport},
+    transport::{Question, Transport},
 };
 use crate::{clock::Clock, setting::BaseUrl, telemetry};
 
@@ -218,7 +218,7 @@ impl Upstream {
             status @ 300..=399 => Err(UpstreamError::Redirected { status }),
             status => Err(UpstreamError::Status {
                 status,
-                retry_after: self.retry_after(&reply),
+                retry_after: retry_after(&reply.headers, self.now()),
             }),
         }
     }
@@ -229,14 +229,6 @@ impl Upstream {
             let now = self.clock.monotonic();
             self.bucket().correct(used, WEIGHT_LIMIT, now);
         }
-    }
-
-    /// Seconds, or a date, which is counted from the answer's own date where it has one.
-    fn retry_after(&self, reply: &Reply) -> Option<Duration> {
-        let text = |name| reply.headers.get(name)?.to_str().ok();
-        let wanted = text(header::RETRY_AFTER)?;
-        let answered = text(header::DATE).and_then(http_date);
-        parse_retry_after(wanted, answered.unwrap_or_else(|| self.now()))
     }
 
     /// Nothing that runs under this lock can leave the bucket half written.
@@ -252,6 +244,14 @@ impl fmt::Debug for Credential {
             Self::Header(..) | Self::Query(..) => "Credential (hidden)",
         })
     }
+}
+
+/// Seconds, or a date, which is counted from the answer's own date where it has one.
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let wanted = text(header::RETRY_AFTER)?;
+    let answered = text(header::DATE).and_then(http_date);
+    parse_retry_after(wanted, answered.unwrap_or(now))
 }
 
 fn parse_retry_after(wanted: &str, answered: Timestamp) -> Option<Duration> {

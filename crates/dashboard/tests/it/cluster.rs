@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use market_sim::{Simulator, Source};
+use market_sim::{Fault, FaultKind, Simulator, Source};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -36,6 +36,7 @@ impl Instance {
             .env("REFRESH_INTERVAL_SECONDS", "1")
             .env("ADMIN_TOKEN", TOKEN)
             .env("BINANCE_BASE_URL", simulator.binance_url())
+            .env("BINANCE_WS_URL", simulator.binance_ws_url())
             .env("COINGECKO_BASE_URL", simulator.coingecko_url())
             .env("FNG_BASE_URL", simulator.fng_url())
             .env("COINBASE_BASE_URL", simulator.coinbase_url())
@@ -85,8 +86,19 @@ impl Fleet {
         Self::with(count, &[]).await
     }
 
+    /// Prices have to be asked for, which tells rounds from one another.
     async fn with(count: usize, settings: &[(&str, &str)]) -> Self {
-        let (redis, simulator) = (Redis::start().await, simulator().await);
+        let simulator = simulator().await;
+        let refused = FaultKind::Status {
+            status: 404,
+            retry_after: None,
+        };
+        simulator.inject(Source::BinanceWs, Fault::always(refused));
+        Self::before(simulator, count, settings).await
+    }
+
+    async fn before(simulator: Simulator, count: usize, settings: &[(&str, &str)]) -> Self {
+        let redis = Redis::start().await;
         let start = (0..count).map(|_| Instance::start(&redis, &simulator, settings));
         let instances = futures_util::future::join_all(start).await;
         Self {
@@ -198,6 +210,24 @@ async fn a_killed_leader_is_replaced_and_clients_go_on_in_order() {
     assert!(took <= REPLACED_WITHIN, "{took:?}");
     drop(fleet.instances.remove(leader));
     fleet.leader().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_leader_listens_to_the_stream_and_its_successor_does_next() {
+    let mut fleet = Fleet::before(simulator().await, 2, &[]).await;
+    let leader = fleet.leader().await;
+    until("one stream", || async {
+        (fleet.simulator.open_streams() == 1).then_some(())
+    })
+    .await;
+    let opened = fleet.simulator.calls()["binance-ws /stream"];
+    drop(fleet.instances.remove(leader));
+    until("the successor's stream", || async {
+        let opened_now = fleet.simulator.calls()["binance-ws /stream"];
+        (opened_now > opened && fleet.simulator.open_streams() == 1).then_some(())
+    })
+    .await;
+    assert!(fleet.instances[0].leads().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,5 +26,6 @@ mod market;
 mod markets;
 mod rounds;
 mod settings;
+mod stream;
 mod summaries;
 mod updates;

@@ -122,6 +122,7 @@ fn config(settings: &[(&str, &str)], simulator: &Simulator) -> Config {
         ("PORT", "0".to_owned()),
         ("REFRESH_INTERVAL_SECONDS", "1".to_owned()),
         ("BINANCE_BASE_URL", simulator.binance_url()),
+        ("BINANCE_WS_URL", simulator.binance_ws_url()),
         ("COINGECKO_BASE_URL", simulator.coingecko_url()),
         ("FNG_BASE_URL", simulator.fng_url()),
         ("TAAPI_BASE_URL", simulator.taapi_url()),

@@ -40,6 +40,7 @@ fn an_empty_environment_gives_the_documented_defaults() {
         "REFRESH_BACKOFF_MAX_SECONDS=60",
         "SYMBOLS=btc,eth,sol,xrp,ada,link,bnb",
         "ADMIN_TOKEN=not set",
+        "BINANCE_WS_URL=wss://data-stream.binance.vision",
         "UPSTREAM_TIMEOUT_MS=8000",
         "L2_TIMEOUT_MS=100",
         "WS_MAX_CLIENTS=12000",
@@ -74,6 +75,9 @@ fn a_bad_value_is_told_in_one_line_with_its_setting_and_what_it_takes() {
         ("REDIS_NAMESPACE", "Has Blank"),
         ("BINANCE_BASE_URL", "ftp://host"),
         ("BINANCE_BASE_URL", "https://host/api/v3"),
+        ("BINANCE_WS_URL", "https://host"),
+        ("BINANCE_WS_URL", "wss://host/?streams=x"),
+        ("BINANCE_WS_URL", "wss://"),
         ("COINGECKO_BASE_URL", "https://host/?key=1"),
         ("FNG_BASE_URL", "host"),
         ("ALLOWED_ORIGINS", "example.org"),
@@ -103,6 +107,7 @@ fn a_bad_secret_is_never_shown() {
         ("REDIS_URL", "http://user:hunter2@host"),
         ("REDIS_URL", "redis://"),
         ("BINANCE_BASE_URL", "https://user:hunter2@host"),
+        ("BINANCE_WS_URL", "wss://user:hunter2@host"),
         ("COINGECKO_BASE_URL", "https://host/?key=hunter2"),
         ("FNG_BASE_URL", "host#hunter2"),
         ("ALLOWED_ORIGINS", "https://user:hunter2@host"),
@@ -208,12 +213,13 @@ fn the_demo_ignores_what_leads_out_of_this_machine() {
     let environment = |name: &str| match name {
         "REDIS_URL" => Some("not even an address".into()),
         "BINANCE_BASE_URL" => Some("https://real.example".into()),
+        "BINANCE_WS_URL" => Some("wss://real.example".into()),
         "PORT" => Some("9".into()),
         _ => None,
     };
     let config = Config::read_for_demo(&Flags::default(), environment).expect("nothing is wrong");
     assert!(config.redis_url.is_none());
-    assert!(!config.binance.to_string().contains("real.example"));
+    assert!(!config.describe().contains("real.example"));
     assert_eq!(config.port, 9);
     assert!(config.data_dir.ends_with("demo"));
 }

@@ -119,10 +119,7 @@ impl Stand {
 }
 
 pub(crate) fn break_every_source(simulator: &Simulator, kind: &FaultKind) {
-    let by_call = Source::ALL
-        .into_iter()
-        .filter(|source| *source != Source::BinanceWs);
-    for source in by_call {
+    for source in Source::ALL {
         simulator.inject(source, Fault::always(kind.clone()));
     }
 }

@@ -1,0 +1,33 @@
+//! Listening to the stream, as long as this instance is the one that renews the figures.
+
+use std::sync::Arc;
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::DataService;
+use crate::market::stream::{Arrival, Pace};
+
+impl DataService {
+    /// Listens to Binance's stream until the guard is dropped. While it brings every coin's price,
+    /// rounds ask no source for prices; when it ends they do again, from the next one on.
+    #[must_use = "listening ends when this is dropped"]
+    pub fn stream(&self) -> DropGuard {
+        self.stream_with(Pace::default())
+    }
+
+    /// As [`stream`](Self::stream), at another pace.
+    #[must_use = "listening ends when this is dropped"]
+    pub fn stream_with(&self, pace: Pace) -> DropGuard {
+        let stop = CancellationToken::new();
+        let guard = stop.clone().drop_guard();
+        let market = Arc::clone(&self.market);
+        let mut feed = market.feed(pace);
+        tokio::spawn(async move {
+            while let Some(arrival) = stop.run_until_cancelled(feed.next()).await {
+                market.heed(arrival).await;
+            }
+            market.heed(Arrival::Lost).await;
+        });
+        guard
+    }
+}
