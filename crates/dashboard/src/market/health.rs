@@ -106,7 +106,9 @@ impl Health {
                     wait: cooling.until - now,
                 });
             }
+            // Whether it is content now, one question finds out.
             chart.cooling = None;
+            chart.breaker = Breaker::Open { until: now };
         }
         let is_probe = match chart.breaker {
             Breaker::Closed { .. } => false,

@@ -27,5 +27,6 @@ mod markets;
 mod rounds;
 mod settings;
 mod stream;
+mod storm;
 mod summaries;
 mod updates;

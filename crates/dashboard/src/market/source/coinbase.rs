@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
-use super::Source;
+use super::{Source, one_then_all};
 use crate::{
     cache::keys::Interval,
     market::{
@@ -42,18 +42,20 @@ const fn product(symbol: Symbol) -> Option<&'static str> {
     }
 }
 
-/// Prices and 24 h changes. One call for each coin, all at once.
+/// Prices and 24 h changes. One call for each coin.
 pub(crate) async fn prices(
     upstream: &Upstream,
     symbols: &[Symbol],
     deadline: Instant,
 ) -> Result<Batch, UpstreamError> {
-    let reads = symbols
-        .iter()
-        .map(|&symbol| async move { (symbol, ticker(upstream, symbol, deadline).await) });
+    let offered = symbols.iter().copied();
+    let offered: Vec<Symbol> = offered
+        .filter(|&symbol| product(symbol).is_some())
+        .collect();
+    let read = |symbol| ticker(upstream, symbol, deadline);
     let mut batch = Batch::new();
     let mut failed = None;
-    for (symbol, read) in futures_util::future::join_all(reads).await {
+    for (symbol, read) in one_then_all(&offered, read).await? {
         let now = upstream.now();
         let (price, change) = match read {
             Ok(ticker) => (
@@ -74,7 +76,7 @@ pub(crate) async fn prices(
     }
     match failed {
         Some(error) if !batch.has_value() => Err(error),
-        _ => Ok(batch),
+        _ => batch.or_rejected(),
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
-use super::Source;
+use super::{Source, one_then_all};
 use crate::market::{
     batch::Batch,
     checked::{change, instant, number, positive},
@@ -25,10 +25,10 @@ struct Quote {
 /// Each fund by itself: one that fails leaves the others alone. Outside of hours the quote stands
 /// still, which is not stale.
 pub(crate) async fn funds(upstream: &Upstream, deadline: Instant) -> Result<Batch, UpstreamError> {
-    let reads = Fund::ALL.map(|fund| async move { (fund, quote(upstream, fund, deadline).await) });
+    let read = |fund| quote(upstream, fund, deadline);
     let mut batch = Batch::new();
     let mut failed = None;
-    for (fund, read) in futures_util::future::join_all(reads).await {
+    for (fund, read) in one_then_all(&Fund::ALL, read).await? {
         let (price, percent) = match read {
             Ok(quote) => figures(&quote),
             Err(error) => {

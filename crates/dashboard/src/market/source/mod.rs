@@ -11,7 +11,37 @@ pub(crate) mod taapi;
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
+
+use super::error::{UpstreamError, Verdict};
+
+/// Asks one host several questions: one by itself, and the rest at once when it was answered. A host
+/// that fails or wants to be left alone is asked once.
+///
+/// # Errors
+/// The first question's, where it says something of the host.
+async fn one_then_all<Q: Copy, T, F>(
+    questions: &[Q],
+    ask: impl Fn(Q) -> F,
+) -> Result<Vec<(Q, Result<T, UpstreamError>)>, UpstreamError>
+where
+    F: Future<Output = Result<T, UpstreamError>>,
+{
+    let Some((&first, rest)) = questions.split_first() else {
+        return Ok(Vec::new());
+    };
+    let mut answers = match ask(first).await {
+        Err(error) if error.verdict() != Verdict::Unrelated => return Err(error),
+        answer => vec![(first, answer)],
+    };
+    let asked = rest.iter().map(|&question| {
+        let answer = ask(question);
+        async move { (question, answer.await) }
+    });
+    answers.extend(join_all(asked).await);
+    Ok(answers)
+}
 
 /// Who publishes figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
