@@ -132,7 +132,8 @@ impl<V: Send + Sync + 'static> Builder<V> {
     /// Keeps nothing in L1: each read asks the store, which this cache needs. For state
     /// that processes share and none may hold an older copy of.
     ///
-    /// [`peek`](Cache::peek) finds nothing. [`get`](Cache::get) reports a store that
+    /// Of this, [`capacity`](Self::capacity) and [`weighed_capacity`](Self::weighed_capacity) the last
+    /// one said counts. [`peek`](Cache::peek) finds nothing. [`get`](Cache::get) reports a store that
     /// fails, which for other caches is a miss: "there is none" would be an answer about
     /// what others share. Everything else is as ever: one load in the cluster, fenced
     /// writes, tags; while the store is away each process loads for itself.

@@ -90,7 +90,7 @@ pub(crate) async fn find<V: Send + Sync + 'static>(
     };
     let silence = || match core.bound {
         Bound::Nothing => {
-            let cause = "there is no L1, and nobody else to ask";
+            let cause = "the store cannot say, and there is no L1";
             Err(Error::unavailable("reading a value", cause))
         }
         Bound::Entries(_) | Bound::Weight(_) => Ok(None),
@@ -117,8 +117,9 @@ pub(crate) async fn find<V: Send + Sync + 'static>(
     }
     let received = match remote.get(key, until).await {
         Found::Value(received) => received,
-        Found::Failed => return silence(),
-        Found::Nothing(_) | Found::NotOurs => return Ok(None),
+        // What another program's newer shape holds cannot be told here either.
+        Found::Failed | Found::NotOurs => return silence(),
+        Found::Nothing(_) => return Ok(None),
     };
     let (record, is_proven) = match vouch::adopt(core, remote, key, outset, received, until).await {
         Adopted::Record(record, is_proven) => (record, is_proven),
@@ -127,8 +128,10 @@ pub(crate) async fn find<V: Send + Sync + 'static>(
     };
     let now = core.clock.now();
     let vouched = is_proven || core.defaults.wanted_coherence() == Coherence::Available;
-    let usable =
-        vouched && [Freshness::Fresh, Freshness::Revalidate].contains(&record.freshness(now));
+    if !vouched {
+        return silence();
+    }
+    let usable = [Freshness::Fresh, Freshness::Revalidate].contains(&record.freshness(now));
     Ok(usable.then(|| Entry::new(record, Source::Store, now).vouched(is_proven)))
 }
 

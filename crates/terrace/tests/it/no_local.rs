@@ -1,7 +1,7 @@
 //! A cache without an L1: what processes share and none may hold an older copy of.
 
 use terrace::{
-    BoxError, Cache, EntryOptions, Source,
+    BoxError, Cache, Coherence, EntryOptions, Source,
     testing::{Call, Fault, Faulty, Hold, ManualClock, MemoryStore},
 };
 
@@ -119,6 +119,29 @@ async fn a_key_whose_removal_failed_cannot_be_read_until_that_is_settled() {
     assert!(!matches!(here.get("k").await, Ok(Some(_))), "removed here");
     eventually("it is settled", PATIENCE, || here.stats().pending == 0).await;
     assert_eq!((reads(&here).await, reads(&elsewhere).await), (None, None));
+}
+
+/// The store has just answered with a value that nobody proves: that is no absence.
+#[tokio::test]
+async fn a_value_that_may_not_be_served_is_an_error_and_never_an_absence() {
+    let store = Faulty::over(MemoryStore::new());
+    let faults = store.faults().clone();
+    let required = EntryOptions::ttl(seconds(60)).coherence(Coherence::Required);
+    let builder = numbers().no_local().store(store).defaults(required);
+    let cache = builder.store_timeout(millis(100)).build().unwrap();
+    cache.set("k", 7).await.unwrap();
+    faults.always(Call::Heartbeat, Fault::Unreachable);
+    let lapsed = || {
+        let cache = cache.clone();
+        async move { cache.get("k").await.is_err() }
+    };
+    in_time("its proof runs out", async {
+        while !lapsed().await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(cache.get("k").await.unwrap_err().is_store());
 }
 
 /// Compare and set: a refresh whose load looks at what is there, under the lease.
