@@ -26,7 +26,7 @@ const SUMMARY_SCHEMA: u32 = 2;
 const MARKET_SCHEMA: u32 = 1;
 const CANDLES_SCHEMA: u32 = 2;
 const INDICATOR_SCHEMA: u32 = 1;
-const LIVE_SCHEMA: u32 = 2;
+const LIVE_SCHEMA: u32 = 3;
 
 /// Why a cache did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]

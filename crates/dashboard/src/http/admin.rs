@@ -165,6 +165,7 @@ pub(crate) async fn stats(
 async fn clear(site: &Site, client: Client) -> Response {
     site.service.forget();
     let cleared = site.cache.clear().await;
+    site.service.glance().await;
     told(client, "clear", &cleared)
 }
 

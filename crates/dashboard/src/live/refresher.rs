@@ -19,7 +19,7 @@ use super::hub::Hub;
 use crate::{
     clock,
     config::Config,
-    market::{Outcome, ROUND_LIMIT, board::Standing, service::DataService},
+    market::{Outcome, ROUND_LIMIT, board::Standing, bulletin::News, service::DataService},
 };
 
 /// Scheduling and storing, before a refresher that is late counts as dead.
@@ -68,7 +68,8 @@ impl Refresher {
             alive_until: Mutex::new(clock::monotonic() + ROUND_LIMIT + LATE_BY),
             rounds: AtomicU64::new(0),
         });
-        tokio::spawn(hand_over(Arc::clone(&service), hub.clone(), stop.clone()));
+        let newest = service.board().subscribe();
+        tokio::spawn(hand_over(newest, hub.clone(), stop.clone()));
         let walk = Arc::new(Walk {
             service,
             hub,
@@ -104,9 +105,11 @@ impl Pulse {
 }
 
 /// Hands what is published, by whomever, to the clients of this instance.
-async fn hand_over(service: Arc<DataService>, hub: Hub, stop: CancellationToken) {
-    let mut newest = service.board().subscribe();
-    // The service holds the other end.
+async fn hand_over(
+    mut newest: watch::Receiver<Option<Arc<News>>>,
+    hub: Hub,
+    stop: CancellationToken,
+) {
     while let Some(Ok(())) = stop.run_until_cancelled(newest.changed()).await {
         if let Some(news) = newest.borrow_and_update().clone() {
             hub.publish(news);
@@ -143,15 +146,16 @@ impl Walk {
         let mut predecessor = None;
         let mut stream = None;
         loop {
-            let look = self.service.board().look().await;
-            if look.resumed {
+            let standing = self.service.board().look().await;
+            let tidings = self.service.board().tidings();
+            if tidings.resumed {
                 self.hub.resync();
             }
-            if look.cleared {
+            if tidings.cleared {
                 self.service.forget();
                 due = clock::monotonic();
             }
-            if look.standing == Standing::Follows {
+            if standing == Standing::Follows {
                 stream = None;
                 predecessor = self.service.board().followed();
                 due = clock::monotonic();
@@ -197,7 +201,7 @@ impl Walk {
         tokio::pin!(round);
         let outcome = loop {
             tokio::select! {
-                (_, outcome) = &mut round => break outcome,
+                outcome = &mut round => break outcome,
                 () = sleep(BEAT) => {
                     self.service.board().beat(self.service.own_sources()).await;
                 }

@@ -6,7 +6,10 @@
 //! had on its way when it was stopped is refused when it goes on. Without a store everybody leads.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -39,6 +42,8 @@ pub(crate) struct Board {
     market: Arc<Market>,
     newest: watch::Sender<Option<Arc<News>>>,
     seen: Mutex<Seen>,
+    /// This instance is stopping, and leads no more.
+    resigned: AtomicBool,
     clock: Clock,
 }
 
@@ -47,21 +52,24 @@ struct Seen {
     /// Whose notice it was, with the sign of life in it, and since when that has been the same.
     leader: Option<(u64, u64)>,
     since: Instant,
+    /// The leader is taken for gone.
+    is_gone: bool,
     /// When the store last answered, and whether it was silent since.
     answered: Instant,
     is_silent: bool,
+    /// What has to be done about it, until it is.
+    tidings: Tidings,
     /// The last notice of another leader, while it is followed.
     followed: Option<Arc<Bulletin>>,
     generation: Option<u64>,
 }
 
-/// What a look at the board amounts to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Look {
-    pub(crate) standing: Standing,
-    /// Everything was cleared since the last look.
+/// What became known at the board, whoever looked at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tidings {
+    /// Everything was cleared.
     pub(crate) cleared: bool,
-    /// The store was silent before this look: what others pinned meanwhile was not seen.
+    /// The store was silent: what others pinned meanwhile was not seen.
     pub(crate) resumed: bool,
 }
 
@@ -94,11 +102,14 @@ impl Board {
             seen: Mutex::new(Seen {
                 leader: None,
                 since: now,
+                is_gone: false,
                 answered: now,
                 is_silent: false,
+                tidings: Tidings::default(),
                 followed: None,
                 generation: None,
             }),
+            resigned: AtomicBool::new(false),
             clock,
         }
     }
@@ -119,22 +130,25 @@ impl Board {
     }
 
     /// Looks at the board, and hears what is new there. One call of the store.
-    pub(crate) async fn look(&self) -> Look {
+    pub(crate) async fn look(&self) -> Standing {
         let Some(cache) = &self.cache else {
-            return LEADS;
+            return Standing::Leads;
         };
         match cache.bulletin().await {
             Ok(Some((bulletin, age))) => self.read(&bulletin, age),
             Ok(None) => {
                 let mut seen = self.seen();
+                seen.answers(self.clock.monotonic());
                 seen.followed = None;
-                Look {
-                    resumed: seen.answers(self.clock.monotonic()),
-                    ..LEADS
-                }
+                Standing::Leads
             }
             Err(_) => self.hear_nothing(),
         }
+    }
+
+    /// What became known since this was last asked, by any look of anybody here.
+    pub(crate) fn tidings(&self) -> Tidings {
+        std::mem::take(&mut self.seen().tidings)
     }
 
     /// Gives a sign of life, with how the sources are doing.
@@ -158,19 +172,34 @@ impl Board {
         self.publish_here(Some((summary, "store")));
     }
 
-    /// Leaves the board to whoever comes first.
+    /// Leaves the board to whoever comes first, and never leads again.
     pub(crate) async fn resign(&self) {
-        let me = self.me;
+        self.resigned.store(true, Ordering::Release);
         let Some(cache) = &self.cache else { return };
-        let resigned = cache.pin(move |current| match current {
-            Some(current) if current.leader == Some(me) => Decision::Pin(Bulletin {
-                leader: None,
-                ..Bulletin::clone(&current)
-            }),
-            current => Decision::Leave(current),
-        });
-        if let Err(error) = resigned.await {
-            tracing::debug!(%error, "the board was left without a word");
+        let me = self.me;
+        for _ in 0..LOOKS_BACK {
+            let resigned = cache.pin(move |current| match current {
+                Some(current) if current.leader == Some(me) => Decision::Pin(Bulletin {
+                    leader: None,
+                    ..Bulletin::clone(&current)
+                }),
+                current => Decision::Leave(current),
+            });
+            // A sign of life may be on its way, whose outcome is then this one's.
+            let there = match resigned.await {
+                Ok(_) => cache.bulletin().await,
+                Err(error) => Err(error),
+            };
+            match there {
+                Ok(Some((bulletin, _))) if bulletin.leader == Some(me) => {
+                    tokio::time::sleep(LOOK_BACK_PAUSE).await;
+                }
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::debug!(%error, "the board was left without a word");
+                    return;
+                }
+            }
         }
     }
 
@@ -186,88 +215,95 @@ impl Board {
         };
         for _ in 0..ATTEMPTS {
             let terms = self.terms(draft.clone(), sources.clone(), force);
-            let wanted = draft.as_ref().map(|(summary, _)| Arc::clone(summary));
-            let pinned = match cache.pin(move |current| terms.decide(current)).await {
-                Ok(Some(pinned)) => pinned,
-                Ok(None) | Err(_) => {
-                    self.publish_here(draft);
-                    return Standing::Leads;
-                }
+            let Ok(Some(pinned)) = cache.pin(move |current| terms.decide(current)).await else {
+                break;
             };
-            if pinned.leader != Some(self.me) {
-                return self.look().await.standing;
-            }
-            let carried = pinned.news.as_ref().map(|news| &news.summary);
-            if wanted.is_none() || wanted.as_ref() == carried {
-                return self.read_back(&pinned).await;
+            if pinned.leader == Some(self.me) {
+                if let Some(standing) = self.read_back(&pinned, draft.as_ref()).await {
+                    return standing;
+                }
+            } else if self.look().await == Standing::Follows {
+                // Somebody else's pin may have been under way, and this one has joined it.
+                if force == Force::Silent {
+                    return Standing::Follows;
+                }
+            } else if self.is_foreign(&pinned) {
+                break;
             }
         }
         self.publish_here(draft);
         Standing::Leads
     }
 
-    /// What was pinned has to be found there: the store refuses what comes too late.
-    async fn read_back(&self, pinned: &Bulletin) -> Standing {
+    /// What was pinned has to be found there, for the store refuses what comes too late; nothing, if
+    /// it is not there, or was another pin's.
+    async fn read_back(
+        &self,
+        pinned: &Bulletin,
+        draft: Option<&(Arc<Summary>, &'static str)>,
+    ) -> Option<Standing> {
+        let made = |summary: &Summary| summary.last_updated();
+        let carried = pinned.news.as_ref().map(|news| made(&news.summary));
+        if draft.is_some_and(|(summary, _)| carried < Some(made(summary))) {
+            return None;
+        }
         for _ in 0..LOOKS_BACK {
-            let look = self.look().await;
-            let seq = |news: Option<&News>| news.map(|news| news.seq);
-            let heard = seq(self.newest().as_deref()) >= seq(pinned.news.as_ref());
-            if look.standing == Standing::Follows || heard {
-                return look.standing;
+            let standing = self.look().await;
+            let heard = self.newest().map(|news| news.seq);
+            let is_there = pinned.news.is_none() || heard >= Some(pinned.seq);
+            if standing == Standing::Follows || is_there {
+                return Some(standing);
             }
             tokio::time::sleep(LOOK_BACK_PAUSE).await;
         }
-        self.hear(pinned.news.clone());
-        Standing::Leads
+        None
     }
 
-    fn read(&self, bulletin: &Arc<Bulletin>, age: Duration) -> Look {
+    /// Left by instances with other coins: each kind renews its own.
+    fn is_foreign(&self, bulletin: &Bulletin) -> bool {
         let is_ours = |news: &News| self.market.is_ours(&news.summary);
-        if bulletin.news.as_ref().is_some_and(|news| !is_ours(news)) {
-            // Instances with other coins: each kind renews its own.
-            self.seen().followed = None;
-            return LEADS;
-        }
+        bulletin.news.as_ref().is_some_and(|news| !is_ours(news))
+    }
+
+    fn read(&self, bulletin: &Arc<Bulletin>, age: Duration) -> Standing {
         let now = self.clock.monotonic();
+        let is_foreign = self.is_foreign(bulletin);
         let mut seen = self.seen();
-        let resumed = seen.answers(now);
+        seen.answers(now);
         let before = seen.generation.replace(bulletin.generation);
-        let cleared = before.is_some_and(|before| before != bulletin.generation);
+        seen.tidings.cleared |= before.is_some_and(|before| before != bulletin.generation);
         let sign = bulletin.leader.map(|leader| (leader, bulletin.beat));
         if sign != seen.leader {
             seen.leader = sign;
             seen.since = now.checked_sub(age).unwrap_or(now);
         }
-        let is_silent = now.saturating_duration_since(seen.since) >= SILENCE;
-        let leads = bulletin.leader.is_none_or(|leader| leader == self.me) || is_silent;
-        seen.followed = (!leads).then(|| Arc::clone(bulletin));
+        seen.is_gone = now.saturating_duration_since(seen.since) >= SILENCE;
+        let is_vacant = bulletin.leader.is_none_or(|leader| leader == self.me) || seen.is_gone;
+        let follows = !is_vacant && !is_foreign;
+        seen.followed = follows.then(|| Arc::clone(bulletin));
         drop(seen);
-        self.hear(bulletin.news.clone());
-        let standing = if leads {
-            Standing::Leads
-        } else {
+        if !is_foreign {
+            self.hear(bulletin.news.clone());
+        }
+        if follows {
             Standing::Follows
-        };
-        Look {
-            standing,
-            cleared,
-            resumed,
+        } else {
+            Standing::Leads
         }
     }
 
     /// The store is silent. Whoever follows goes on following for a while, and then leads himself.
-    fn hear_nothing(&self) -> Look {
+    fn hear_nothing(&self) -> Standing {
         let now = self.clock.monotonic();
         let mut seen = self.seen();
         seen.is_silent = true;
         if now.saturating_duration_since(seen.answered) >= SILENCE {
             seen.followed = None;
         }
-        let standing = match seen.followed {
+        match seen.followed {
             Some(_) => Standing::Follows,
             None => Standing::Leads,
-        };
-        Look { standing, ..LEADS }
+        }
     }
 
     fn hear(&self, news: Option<News>) {
@@ -307,16 +343,17 @@ impl Board {
         sources: Option<Vec<SourceReport>>,
         force: Force,
     ) -> Terms {
-        let last = self.newest().map(|news| news.seq);
+        let newest = self.newest();
+        let last = newest.as_ref().map(|news| news.seq);
         let seen = self.seen();
         Terms {
-            me: self.me,
-            // Followed no longer, and not gone on since.
-            silent: seen.leader.filter(|_| seen.followed.is_none()),
+            me: (!self.resigned.load(Ordering::Acquire)).then_some(self.me),
+            gone: seen.leader.filter(|_| seen.is_gone),
             generation: seen.generation.unwrap_or(0),
             force,
             last,
             news: draft.map(|(summary, source)| self.news(last, summary, source)),
+            known: newest.map(|news| News::clone(&news)),
             sources,
         }
     }
@@ -327,62 +364,67 @@ impl Board {
     }
 }
 
-const LEADS: Look = Look {
-    standing: Standing::Leads,
-    cleared: false,
-    resumed: false,
-};
-
 impl Seen {
-    /// The store answers; whether it was silent before.
-    fn answers(&mut self, now: Instant) -> bool {
+    /// The store answers.
+    fn answers(&mut self, now: Instant) {
         self.answered = now;
-        std::mem::take(&mut self.is_silent)
+        self.tidings.resumed |= std::mem::take(&mut self.is_silent);
     }
 }
 
 /// On what terms a notice takes the place of the one that is there.
 struct Terms {
-    me: u64,
+    /// None for an instance that leads no more.
+    me: Option<u64>,
     /// The leader that is taken for gone, and its last sign of life.
-    silent: Option<(u64, u64)>,
+    gone: Option<(u64, u64)>,
     generation: u64,
     force: Force,
     last: Option<u64>,
     news: Option<News>,
+    /// What this instance heard last, for a store that has lost the notice.
+    known: Option<News>,
     sources: Option<Vec<SourceReport>>,
 }
 
 impl Terms {
     fn decide(self, current: Option<Arc<Bulletin>>) -> Decision {
+        let Some(me) = self.me else {
+            return Decision::Leave(current);
+        };
         let Some(current) = current else {
+            let news = self.news.or(self.known);
             return Decision::Pin(Bulletin {
-                leader: Some(self.me),
+                leader: Some(me),
                 beat: 0,
+                seq: news.as_ref().map_or(0, |news| news.seq),
                 generation: self.generation,
-                news: self.news,
+                news,
                 sources: self.sources.unwrap_or_default(),
             });
         };
+        let is_mine = current.leader == Some(me);
         let may_lead = self.force == Force::Anybody
-            || current.leader.is_none_or(|leader| {
-                leader == self.me || self.silent == Some((leader, current.beat))
-            });
+            || current
+                .leader
+                .is_none_or(|leader| leader == me || self.gone == Some((leader, current.beat)));
+        // Of two of one's own the older one may come later. Clocks of two instances tell nothing.
         let is_older = |news: &News| {
             let there = current.news.as_ref();
             there.is_some_and(|there| there.summary.last_updated() > news.summary.last_updated())
         };
-        if !may_lead || self.news.as_ref().is_some_and(is_older) {
+        if !may_lead || is_mine && self.news.as_ref().is_some_and(is_older) {
             return Decision::Leave(Some(current));
         }
-        let seq = current.news.as_ref().map(|news| news.seq).max(self.last);
+        let last = Some(current.seq).max(self.last).unwrap_or(0);
         let news = self.news.map(|news| News {
-            seq: seq.map_or(news.seq, |last| news.seq.max(last + 1)),
+            seq: news.seq.max(last + 1),
             ..news
         });
         Decision::Pin(Bulletin {
-            leader: Some(self.me),
+            leader: Some(me),
             beat: current.beat + 1,
+            seq: news.as_ref().map_or(current.seq, |news| news.seq),
             generation: current.generation,
             news: news.or_else(|| current.news.clone()),
             sources: self.sources.unwrap_or_else(|| current.sources.clone()),

@@ -16,6 +16,8 @@ pub struct Bulletin {
     pub leader: Option<u64>,
     /// Raised by each sign of life of the leader.
     pub beat: u64,
+    /// The number of the newest summary, or of the last one before everything was cleared.
+    pub seq: u64,
     /// Raised whenever everything was cleared: what was known before is to be forgotten.
     pub generation: u64,
     /// The newest summary, if there is one since everything was cleared.
@@ -32,7 +34,7 @@ pub struct News {
     /// When it was published.
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub timestamp: Timestamp,
-    /// What made it: `refresher`, `refresh` or `reader`.
+    /// What made it: `refresher`, `refresh` or `reader`; `store` for what an earlier process left there.
     pub source: String,
     /// The figures.
     pub summary: Arc<Summary>,

@@ -46,7 +46,6 @@ const VERDICT_GRACE: Duration = Duration::from_millis(100);
 pub(crate) struct Round {
     pub(crate) summary: Arc<Summary>,
     pub(crate) outcome: Outcome,
-    pub(crate) ended: Instant,
     /// Who wanted it.
     pub(crate) demand: Demand,
 }
@@ -149,7 +148,6 @@ impl Market {
         Round {
             summary: Arc::new(self.summary(took)),
             outcome,
-            ended: self.clock.monotonic(),
             demand: reads.demand,
         }
     }

@@ -18,13 +18,13 @@ use futures_util::{
 use terrace::{Entry, Loaded};
 use tokio::{
     sync::{oneshot, watch},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
     answer::{Answer, Refreshed, SourceReport, Tier},
     board::{Board, Force},
-    bulletin::Bulletin,
+    bulletin::{Bulletin, News},
     ledger::{Demand, REFRESH_PAUSE},
     round::{Market, Outcome, READ_LIMIT, ROUND_LIMIT, Round},
     source::Source,
@@ -116,11 +116,16 @@ impl DataService {
         let Some(cache) = &self.cache else {
             return self.fetch_dashboard_summary_direct().await;
         };
+        let until = self.clock.monotonic() + self.patience();
+        self.wait_for_leader(until).await;
         let cached = cache.cache_dashboard_data(|| Arc::clone(self).load(Demand::Round));
-        match timeout(self.patience(), cached).await {
+        match timeout_at(until, cached).await {
             Ok(Ok(entry)) if self.market.is_ours(entry.value()) => self.answer(&entry),
             // Left by an instance with other coins.
-            Ok(Ok(_)) => self.fetch_dashboard_summary_direct().await,
+            Ok(Ok(_)) => match timeout_at(until, self.join(Demand::Round)).await {
+                Ok(Some(round)) => self.uncached(round.summary),
+                Ok(None) | Err(_) => self.known_now(),
+            },
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the summary's cache gave nothing");
                 self.known_now()
@@ -146,18 +151,36 @@ impl DataService {
         Refreshed::Ran(refreshed.unwrap_or_else(|| self.known_now()))
     }
 
-    /// The refresher's round, stored, and how the sources did. Ends within [`ROUND_LIMIT`].
-    pub(crate) async fn refresh_in_background(self: &Arc<Self>) -> (Answer, Outcome) {
-        let before = self.last_round().as_ref().map(|(_, round)| round.ended);
-        let Some(answer) = self.refresh(Demand::Background, ROUND_LIMIT).await else {
-            return (self.known_now(), Outcome::Failed);
+    /// The refresher's round, and how the sources did. Ends within [`ROUND_LIMIT`].
+    ///
+    /// Who leads needs no lease for it. Readers get it through the cache, which has it a moment
+    /// later: whoever loads the summary there loads this one.
+    pub(crate) async fn refresh_in_background(self: &Arc<Self>) -> Outcome {
+        let generation = self.market.generation();
+        let round = timeout(ROUND_LIMIT, self.join(Demand::Background)).await;
+        let Ok(Some(round)) = round else {
+            return Outcome::Failed;
         };
-        // Another instance may have answered for this one, which then has no round of its own.
-        let outcome = match self.last_round().as_ref() {
-            Some((_, round)) if Some(round.ended) != before => round.outcome,
-            _ => Outcome::NothingAsked,
+        tokio::spawn(Arc::clone(self).store(round.summary, generation));
+        round.outcome
+    }
+
+    async fn store(self: Arc<Self>, summary: Arc<Summary>, generation: u64) {
+        let Some(cache) = &self.cache else { return };
+        let load = || {
+            let service = Arc::clone(&self);
+            async move {
+                let loaded = service.loaded(summary);
+                Ok::<_, RoundLost>(if service.market.generation() == generation {
+                    loaded
+                } else {
+                    loaded.do_not_store()
+                })
+            }
         };
-        (answer, outcome)
+        if let Err(error) = cache.refresh_dashboard_data(load).await {
+            tracing::debug!(%error, "the round was not stored");
+        }
     }
 
     /// How each source is doing, as whoever renews the figures sees it.
@@ -194,6 +217,11 @@ impl DataService {
         if let Some(entry) = stored.filter(|entry| self.market.is_ours(entry.value())) {
             self.board.recall(Arc::clone(entry.value()));
         }
+    }
+
+    /// Sees what was cleared: by this instance, say.
+    pub(crate) async fn glance(&self) {
+        self.board.look().await;
     }
 
     /// Takes over what the leader before this instance knew: its figures, and who wants to be left
@@ -275,7 +303,7 @@ impl DataService {
     /// of a round.
     async fn load(self: Arc<Self>, demand: Demand) -> Result<Loaded<Arc<Summary>>, RoundLost> {
         if demand == Demand::Round
-            && let Some(summary) = self.leaders_summary().await
+            && let Some(summary) = self.leaders_summary()
         {
             return Ok(self.loaded(summary));
         }
@@ -283,21 +311,23 @@ impl DataService {
         Ok(self.loaded(round.summary))
     }
 
-    /// Waits for it while a leader that is there has none yet. None for an instance that leads.
-    async fn leaders_summary(&self) -> Option<Arc<Summary>> {
-        let mut newest = self.board.subscribe();
+    /// None for an instance that leads, and where the leader has none that is fresh.
+    fn leaders_summary(&self) -> Option<Arc<Summary>> {
         let leader = self.board.followed()?;
-        if leader.news.is_none() {
-            let wait = newest.wait_for(|_| {
-                let followed = self.board.followed();
-                followed.is_none_or(|leader| leader.news.is_some())
-            });
-            timeout(self.upstream_timeout, wait).await.ok()?.ok()?;
-        }
-        self.board.followed()?;
-        let news = newest.borrow_and_update().clone()?;
-        let is_fresh = self.age(&news.summary) < self.dashboard_ttl;
-        is_fresh.then(|| Arc::clone(&news.summary))
+        let summary = &leader.news.as_ref()?.summary;
+        (self.age(summary) < self.dashboard_ttl).then(|| Arc::clone(summary))
+    }
+
+    /// A leader that is there and has no summary yet will soon have one. Waited for here and not in a
+    /// load, whose lease the leader itself may need.
+    async fn wait_for_leader(&self, until: Instant) {
+        let mut newest = self.board.subscribe();
+        let is_ready = |_: &Option<Arc<News>>| {
+            let leader = self.board.followed();
+            leader.is_none_or(|leader| leader.news.is_some())
+        };
+        // Once the time is up a round is as good.
+        let _ = timeout_at(until, newest.wait_for(is_ready)).await;
     }
 
     /// How long it is fresh depends on what is in it.
@@ -346,6 +376,9 @@ impl DataService {
         let (landed, landing) = oneshot::channel();
         tokio::spawn(async move {
             service.seed().await;
+            if let Some(leader) = service.board.followed() {
+                service.succeed(&leader);
+            }
             let mut reads = service.market.begin(demand);
             let round = service.market.round(&mut reads).await;
             let round = service.unless_unchanged(generation, round);

@@ -367,3 +367,120 @@ async fn after_a_silence_of_redis_every_client_gets_a_snapshot() {
         next_where(client, &mut last, |update| update["type"] == "snapshot").await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_killed_in_the_middle_of_a_round_is_replaced_as_soon() {
+    let mut fleet = Fleet::with(3, &[("UPSTREAM_TIMEOUT_MS", "8000")]).await;
+    let leader = fleet.leader().await;
+    let mut clients = fleet.clients().await;
+    let mut last = vec![0; 3];
+    for (client, last) in clients.iter_mut().zip(&mut last) {
+        next_where(client, last, |update| !update["data"].is_null()).await;
+    }
+    // Long enough that it is killed while it asks.
+    let delay = Duration::from_millis(1_500);
+    fleet
+        .simulator
+        .inject(Source::Binance, Fault::always(FaultKind::Latency { delay }));
+    let asked = fleet.simulator.calls_of(Source::Binance);
+    until("a round under way", || async {
+        (fleet.simulator.calls_of(Source::Binance) > asked).then_some(())
+    })
+    .await;
+    fleet.instances[leader].signal("-KILL");
+    let killed = Instant::now();
+    let dead = *last.iter().max().expect("three");
+    clients.remove(leader);
+    last.remove(leader);
+    for (client, last) in clients.iter_mut().zip(&mut last) {
+        next_where(client, last, |update| seq(update) > dead + 1).await;
+    }
+    let took = killed.elapsed();
+    assert!(took <= REPLACED_WITHIN + delay, "{took:?}");
+    drop(fleet.instances.remove(leader));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clear_in_the_middle_of_a_round_is_not_lost() {
+    let fleet = Fleet::of(2).await;
+    let leader = fleet.leader().await;
+    until("figures", || async {
+        let summary = fleet.instances[1 - leader].summary().await;
+        summary["fng_value"].is_number().then_some(())
+    })
+    .await;
+    let delay = Duration::from_millis(2_500);
+    fleet
+        .simulator
+        .inject(Source::Binance, Fault::always(FaultKind::Latency { delay }));
+    let asked = fleet.simulator.calls_of(Source::Binance);
+    until("a round under way", || async {
+        (fleet.simulator.calls_of(Source::Binance) > asked).then_some(())
+    })
+    .await;
+    let before = fleet.simulator.calls_of(Source::Fng);
+    let token = format!("Bearer {TOKEN}");
+    let headers = [("Authorization", token.as_str())];
+    let follower = fleet.instances[1 - leader].address;
+    let cleared = wire::call(follower, "POST", "/clear-cache", &headers).await;
+    assert_eq!(cleared.status, 200, "{}", cleared.text());
+    until("the leader to ask anew", || async {
+        (fleet.simulator.calls_of(Source::Fng) > before).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_with_other_coins_renew_their_own_figures_and_outlive_a_strange_leader() {
+    let redis = Redis::start().await;
+    let simulator = simulator().await;
+    let strange = Instance::start(&redis, &simulator, &[("SYMBOLS", "sol")]).await;
+    let mut client = joined_at(strange.address).await;
+    next_where(&mut client, &mut 0, |update| {
+        update["data"]["sol_price_usd"].is_number()
+    })
+    .await;
+    let ours = Instance::start(&redis, &simulator, &[]).await;
+    let mut client = joined_at(ours.address).await;
+    let mut last = 0;
+    for _ in 0..3 {
+        next_where(&mut client, &mut last, |update| {
+            update["data"]["btc_price_usd"].is_number()
+        })
+        .await;
+    }
+    strange.signal("-KILL");
+    let other = Instance::start(&redis, &simulator, &[]).await;
+    until("one of ours to lead and the other to follow", || async {
+        (ours.leads().await != other.leads().await).then_some(())
+    })
+    .await;
+    for instance in [&ours, &other] {
+        let mut client = joined_at(instance.address).await;
+        next_where(&mut client, &mut 0, |update| {
+            update["data"]["btc_price_usd"].is_number()
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_told_to_stop_leaves_its_place_at_once() {
+    let fleet = Fleet::of(2).await;
+    let leader = fleet.leader().await;
+    let other = &fleet.instances[1 - leader];
+    let mut client = joined_at(other.address).await;
+    next_where(&mut client, &mut 0, |update| !update["data"].is_null()).await;
+    fleet.instances[leader].signal("-TERM");
+    let stopped = Instant::now();
+    until("the other one to lead", || async {
+        other.leads().await.then_some(())
+    })
+    .await;
+    // Sooner than silence would have told.
+    assert!(
+        stopped.elapsed() < Duration::from_millis(2_500),
+        "{:?}",
+        stopped.elapsed()
+    );
+}
