@@ -43,6 +43,7 @@ pub struct Application {
     address: SocketAddr,
     front: Front,
     cache: Arc<CacheManager>,
+    refresher: Refresher,
     stop: CancellationToken,
     sessions: TaskTracker,
 }
@@ -74,7 +75,7 @@ impl Application {
             cache: Arc::clone(&cache),
             service,
             hub,
-            refresher,
+            refresher: refresher.clone(),
             stop: stop.clone(),
             tasks: sessions.clone(),
             pace,
@@ -84,6 +85,7 @@ impl Application {
             address,
             front,
             cache,
+            refresher,
             stop,
             sessions,
         })
@@ -113,6 +115,12 @@ impl Application {
                 left = self.sessions.len(),
                 "stopped with WebSockets still open"
             );
+        }
+        if tokio::time::timeout(listener::DRAIN_DEADLINE, self.refresher.ended())
+            .await
+            .is_err()
+        {
+            tracing::warn!("stopped with the refresher still at work");
         }
         if tokio::time::timeout(listener::DRAIN_DEADLINE, self.cache.close())
             .await

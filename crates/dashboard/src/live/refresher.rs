@@ -33,12 +33,13 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 const BEAT: Duration = Duration::from_secs(1);
 const GLANCE: Duration = Duration::from_millis(300);
 /// What leaving the board in order may take.
-const RESIGN_LIMIT: Duration = Duration::from_millis(500);
+const RESIGN_LIMIT: Duration = Duration::from_secs(1);
 
 /// A running refresher; a clone watches the same one.
 #[derive(Clone, Debug)]
 pub struct Refresher {
     pulse: Arc<Pulse>,
+    ended: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -77,13 +78,23 @@ impl Refresher {
             interval: config.refresh_interval,
             backoff_max: config.refresh_backoff_max,
         });
-        tokio::spawn(supervise(walk, stop));
-        Self { pulse }
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
+        tokio::spawn(async move {
+            supervise(walk, stop).await;
+            drop(guard);
+        });
+        Self { pulse, ended }
     }
 
     /// Whether it makes its rounds. False means that nobody renews the figures.
     pub fn is_alive(&self) -> bool {
         clock::monotonic() <= *self.pulse.alive_until()
+    }
+
+    /// Waits until it was told to stop and has left its place to others.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 
     /// Rounds that this instance made since start.
