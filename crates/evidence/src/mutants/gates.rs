@@ -78,12 +78,20 @@ pub(super) const MUTANTS: &[CodeMutant] = &[
         rule: "C10",
         file: "read.rs",
         old: "    if core.pending.has(key) {
-        return None;
+        return silence();
     }",
         new: "",
         caught_by: &[
             "pending::a_key_whose_write_failed_is_not_read_from_the_store_until_it_is_settled",
         ],
+    },
+    CodeMutant {
+        name: "SilenceIsAbsence",
+        rule: "(no L1)",
+        file: "read.rs",
+        old: "Found::Failed | Found::NotOurs => return silence(),",
+        new: "Found::Failed | Found::NotOurs => return Ok(None),",
+        caught_by: &["no_local::a_store_that_fails_is_an_error_and_never_an_absence"],
     },
     CodeMutant {
         name: "PendingLoadReadsTheStore",
