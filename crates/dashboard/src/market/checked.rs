@@ -62,9 +62,9 @@ pub(crate) fn change(number: f64) -> Result<f64, Reason> {
     }
 }
 
-/// A share in percent.
+/// A share in percent of a coin that is traded: never nothing.
 pub(crate) fn share(number: f64) -> Result<f64, Reason> {
-    if (0.0..=100.0).contains(&number) {
+    if number > 0.0 && number <= 100.0 {
         Ok(number)
     } else {
         Err(Reason::OutOfRange)
@@ -154,6 +154,12 @@ mod tests {
                 "{sent}"
             );
         }
+    }
+
+    #[test]
+    fn a_share_of_nothing_is_none() {
+        assert_eq!(share(0.0), Err(Reason::OutOfRange));
+        assert_eq!(share(100.0), Ok(100.0));
     }
 
     #[test]

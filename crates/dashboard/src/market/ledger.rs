@@ -1,7 +1,10 @@
 //! The last good figures, group by group: what is due to be asked, and what each figure is worth.
 //! Pure; the time is passed in.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -199,7 +202,10 @@ impl Ledger {
         let interval = self.pace.interval(group);
         let soon = interval.min(self.pace.round);
         let hard = self.pace.hard(group);
-        let witness = self.witness();
+        let witness = match group {
+            Group::Prices => self.witness(),
+            _ => HashMap::new(),
+        };
         let page = self.pages.entry(group).or_default();
         // Who began before knows nothing of what changed since.
         page.hastened = page.hastened.filter(|since| claim.at <= *since);
@@ -217,11 +223,7 @@ impl Ledger {
                 let wait = lasts.saturating_sub(held_for);
                 let is_good = batch.has_value();
                 page.asked = Some((claim.at, if is_good { wait } else { soon }));
-                let first = group.first_source();
-                for (figure, read) in batch.figures {
-                    let witness = witness.get(&figure).filter(|_| group == Group::Prices);
-                    page.take(figure, read, witness, hard, first);
-                }
+                page.take(batch, &witness, hard, group.first_source());
             }
         }
         if group == Group::CrossCheck {
@@ -241,14 +243,13 @@ impl Ledger {
                 page.rejected.entry(figure).or_insert(reason);
             }
         }
-        for (figure, read) in batch.figures {
+        for &figure in batch.figures.keys() {
             page.rejected.remove(&figure);
-            let first = Group::Prices.first_source();
-            page.take(figure, read, witness.get(&figure), hard, first);
             if let Figure::Price(symbol) = figure {
                 self.streamed_until.insert(symbol, until);
             }
         }
+        page.take(batch, &witness, hard, Group::Prices.first_source());
     }
 
     /// Nothing comes by stream any more: prices are due as if nothing ever had.
@@ -365,36 +366,78 @@ impl Ledger {
 }
 
 impl Page {
-    /// A value takes the place of the last good one, unless another source contradicts it: then
-    /// that one stays, and counts as stale. Never something in between.
+    /// A value takes the place of the last good one, unless it is doubted: then that one stays, and
+    /// counts as stale. Never something in between.
     fn take(
         &mut self,
-        figure: Figure,
-        read: Result<Sample, Reason>,
-        witness: Option<&Sample>,
+        batch: Batch,
+        witness: &HashMap<Figure, Sample>,
         hard: Duration,
         first: Source,
     ) {
-        let sample = match read {
-            Ok(sample) => sample,
-            Err(reason) => {
-                self.rejected.insert(figure, reason);
-                return;
+        let doubted = self.doubted(&batch, witness, hard, first);
+        for (figure, read) in batch.figures {
+            let is_doubted = doubted.contains(&figure);
+            let rejected = match &read {
+                Err(reason) => Some(*reason),
+                Ok(_) => is_doubted.then_some(Reason::SourcesDisagree),
+            };
+            self.rejected
+                .extend(rejected.map(|reason| (figure, reason)));
+            let Ok(sample) = read else { continue };
+            if !is_doubted || self.last_good(figure, &sample, hard).is_none() {
+                self.samples.insert(figure, sample);
             }
+        }
+    }
+
+    /// Figures that somebody contradicts, and those that fall with them: the change of a doubted
+    /// price, and prices of which the witness knows nothing, from a source that it contradicts.
+    fn doubted(
+        &self,
+        batch: &Batch,
+        witness: &HashMap<Figure, Sample>,
+        hard: Duration,
+        first: Source,
+    ) -> HashSet<Figure> {
+        let good = || {
+            let reads = batch.figures.iter();
+            reads.filter_map(|(figure, read)| Some((*figure, read.as_ref().ok()?)))
         };
-        let last = self.samples.get(&figure);
-        let last = last.filter(|last| elapsed(last.received_at, sample.received_at) <= hard);
+        let is_denied = |figure: Figure, sample: &Sample| {
+            let said = witness.get(&figure).filter(|_| figure.is_level());
+            said.is_some_and(|said| contradicts(said, sample))
+        };
         // Who is asked first needs nobody's consent but the witness's.
-        let stands_in = sample.source != first;
-        let differs = figure.is_level()
-            && (witness.is_some_and(|witness| contradicts(witness, &sample))
-                || stands_in && last.is_some_and(|last| is_apart(last, &sample)));
-        if differs {
-            self.rejected.insert(figure, Reason::SourcesDisagree);
-        }
-        if !differs || last.is_none() {
-            self.samples.insert(figure, sample);
-        }
+        let is_odd = |figure: Figure, sample: &Sample| {
+            let last = self.last_good(figure, sample, hard);
+            let stands_in = figure.is_level() && sample.source != first;
+            stands_in && last.is_some_and(|last| is_apart(last, sample))
+        };
+        let denied = good().filter(|&(figure, sample)| is_denied(figure, sample));
+        let liars: Vec<Source> = denied.map(|(_, sample)| sample.source).collect();
+        let is_doubted = |figure: Figure, sample: &Sample| {
+            let is_unheard = !witness.contains_key(&figure) && liars.contains(&sample.source);
+            is_denied(figure, sample) || is_odd(figure, sample) || figure.is_level() && is_unheard
+        };
+        let doubted = good().filter(|&(figure, sample)| is_doubted(figure, sample));
+        let mut doubted: HashSet<Figure> = doubted.map(|(figure, _)| figure).collect();
+        let is_of_doubted = |figure: &Figure| match figure {
+            Figure::Change24h(symbol) => doubted.contains(&Figure::Price(*symbol)),
+            _ => false,
+        };
+        let changes: Vec<Figure> = good()
+            .map(|(figure, _)| figure)
+            .filter(is_of_doubted)
+            .collect();
+        doubted.extend(changes);
+        doubted
+    }
+
+    /// The last good value, if it still counted when this one came.
+    fn last_good(&self, figure: Figure, sample: &Sample, hard: Duration) -> Option<&Sample> {
+        let last = self.samples.get(&figure);
+        last.filter(|last| elapsed(last.received_at, sample.received_at) <= hard)
     }
 }
 
@@ -511,6 +554,36 @@ mod tests {
             (Group::Prices, Source::Binance, 151.0),
         ]);
         assert!(matches!(state, State::Fresh(_)), "{state:?}");
+    }
+
+    #[test]
+    fn what_belongs_to_a_contradicted_price_is_not_believed_either() {
+        let mut ledger = ledger();
+        let claim = claim_of(&ledger, Instant::now());
+        let prices = |btc: f64, bnb: f64, change: f64, s| {
+            let (mut batch, at) = (price(Source::Binance, btc, s), shown(s));
+            for (figure, number) in [
+                (Figure::Price(Symbol::Bnb), bnb),
+                (Figure::Change24h(Symbol::Btc), change),
+            ] {
+                batch.note(figure, Source::Binance, at, Ok((Value::Number(number), at)));
+            }
+            Ok(batch)
+        };
+        let witness = Ok(price(Source::Kraken, 100.0, 1));
+        ledger.record(&claim, Group::Prices, prices(100.0, 10.0, 1.0, 0), shown(0));
+        ledger.record(&claim, Group::CrossCheck, witness, shown(1));
+        ledger.record(&claim, Group::Prices, prices(150.0, 15.0, 2.0, 2), shown(2));
+        for (figure, before) in [
+            (Figure::Price(Symbol::Btc), 100.0),
+            // The witness knows nothing of it.
+            (Figure::Price(Symbol::Bnb), 10.0),
+            (Figure::Change24h(Symbol::Btc), 1.0),
+        ] {
+            let state = ledger.state(figure, shown(3));
+            assert_eq!(said(&state), Some((Source::Binance, before)), "{figure:?}");
+            assert_eq!(state.reason(), Some(Reason::SourcesDisagree), "{figure:?}");
+        }
     }
 
     #[test]
