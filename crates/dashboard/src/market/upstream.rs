@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -145,9 +148,18 @@ impl Upstream {
         }
         let pass = self.health.admit(ask.group, now)?;
         let url = self.url(ask);
+        // What is still being computed was paid for when it was first asked.
+        let is_paid = AtomicBool::new(false);
         let attempt = || async {
-            let body = self.call(ask, url.clone()).await?;
-            decode(&body)
+            if !is_paid.load(Ordering::Relaxed) {
+                self.pay(ask)?;
+            }
+            let called = self.call(url.clone()).await;
+            is_paid.store(
+                matches!(called, Err(UpstreamError::Pending)),
+                Ordering::Relaxed,
+            );
+            decode(&called?)
         };
         let read = retry_with_backoff(&self.clock, &pass, deadline, attempt).await;
         match &read {
@@ -200,11 +212,14 @@ impl Upstream {
         url
     }
 
-    /// One call, paid for.
-    async fn call(&self, ask: &Ask<'_>, url: Url) -> Result<bytes::Bytes, UpstreamError> {
+    fn pay(&self, ask: &Ask<'_>) -> Result<(), UpstreamError> {
         let now = self.clock.monotonic();
         let paid = self.bucket().take(ask.weight, ask.reserve, now);
-        paid.map_err(|wait| UpstreamError::OverBudget { wait })?;
+        paid.map_err(|wait| UpstreamError::OverBudget { wait })
+    }
+
+    /// One call.
+    async fn call(&self, url: Url) -> Result<bytes::Bytes, UpstreamError> {
         self.health.count_call();
         let key = match &self.credential {
             Credential::Header(name, secret) => Some((*name, secret.clone())),

@@ -136,12 +136,12 @@ impl Source {
             Self::AlternativeMe => (30, Duration::from_secs(10)),
             // 10 a second, 15 at once.
             Self::Coinbase => (14, Duration::from_millis(200)),
-            // One a second.
-            Self::Kraken => (3, Duration::from_secs(1)),
+            // One a second, and what was asked at once is part of its minute.
+            Self::Kraken => (3, Duration::from_millis(1_100)),
             // 15,000 a month, 30 a minute.
             Self::CoinMarketCap => (10, Duration::from_secs(180)),
-            // The free plan: one in 15 s, and one that was asked for again.
-            Self::Taapi => (2, Duration::from_secs(15)),
+            // The free plan.
+            Self::Taapi => (1, Duration::from_secs(15)),
             // 60 a minute.
             Self::Finnhub => (10, Duration::from_secs(2)),
         };
