@@ -137,7 +137,7 @@ enum Kind {
 impl Kind {
     fn of(path: &str) -> Self {
         match path {
-            "/health" | "/livez" | "/readyz" => Self::Health,
+            "/health" | "/livez" | "/readyz" | "/metrics" => Self::Health,
             "/clear-cache" | "/ws" | sse::PATH => Self::Watched,
             "/cache-stats" => Self::Data,
             _ if path.starts_with("/api/") => Self::Data,

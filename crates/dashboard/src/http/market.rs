@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::cache::keys::{Interval, Key};
 use crate::clock;
 use crate::indicator::Indicator;
-use crate::market::answer::{Answer, SourceReport, StreamReport, Tier};
+use crate::market::answer::{Answer, SourceReport, StreamReport};
 use crate::market::candles::{Bar, Candles};
 use crate::market::figure::Reason;
 use crate::market::service::{TechnicalError, Unavailable};
@@ -91,16 +91,9 @@ pub(crate) async fn candles(
         let detail = format!("limit is a whole number from 1 to {MOST_CANDLES}.");
         return Err(Problem::bad_request(detail));
     }
-    let candles = site.service.fetch_candles(symbol, interval).await;
-    let candles = candles.map_err(unavailable)?;
-    let body = bars(symbol, interval, limit, &candles).to_string();
-    let since = clock::now().duration_since(candles.received_at);
-    let answer = Answer {
-        age: std::time::Duration::try_from(since).unwrap_or_default(),
-        is_stale: false,
-        tier: Tier::Local,
-        value: candles,
-    };
+    let answer = site.service.fetch_candles(symbol, interval).await;
+    let answer = answer.map_err(unavailable)?;
+    let body = bars(symbol, interval, limit, &answer.value).to_string();
     let reply = Cacheable::new(&answer, answer.value.received_at, body.into());
     Ok(reply.answer(request.headers()))
 }

@@ -7,6 +7,7 @@ pub mod listener;
 mod admin;
 mod health;
 mod market;
+mod metrics;
 mod page;
 mod sse;
 mod summary;
@@ -129,6 +130,7 @@ fn router(site: Site) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/cache-stats", get(health::cache_stats))
+        .route("/metrics", get(metrics::metrics))
         .route("/clear-cache", post(admin::clear_all))
         .route("/admin/cache/stats", get(admin::stats))
         .route(

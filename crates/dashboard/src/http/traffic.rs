@@ -7,7 +7,7 @@ use std::time::Duration;
 /// More than the threads of most machines; two that share one lose a little time only.
 const SLOTS: usize = 16;
 
-/// Counts HTTP answers since start, health routes excepted.
+/// Counts HTTP answers since start, health and metrics routes excepted.
 ///
 /// One slot a thread: every answer is counted, and threads that count in one place wait
 /// for one another.

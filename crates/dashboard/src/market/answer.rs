@@ -1,9 +1,16 @@
 //! What the data service hands out.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use terrace::Entry;
 
 use super::{figure::Reason, source::Source, summary::Summary};
 
@@ -20,6 +27,32 @@ pub struct Answer<T = Summary> {
     pub tier: Tier,
 }
 
+impl<T> Answer<T> {
+    /// What a cache had, or got.
+    pub(crate) fn cached(entry: &Entry<Arc<T>>) -> Self {
+        Self {
+            value: Arc::clone(entry.value()),
+            age: entry.age(),
+            is_stale: entry.is_stale(),
+            tier: match entry.source() {
+                terrace::Source::Local => Tier::Local,
+                terrace::Source::Store => Tier::Store,
+                terrace::Source::Loader => Tier::Loader,
+            },
+        }
+    }
+
+    /// What no cache was asked for.
+    pub(crate) fn uncached(value: Arc<T>, age: Duration) -> Self {
+        Self {
+            value,
+            age,
+            is_stale: false,
+            tier: Tier::Uncached,
+        }
+    }
+}
+
 /// Who had a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
@@ -31,6 +64,57 @@ pub enum Tier {
     Loader,
     /// No cache was asked, or it could not answer in time.
     Uncached,
+}
+
+/// Answers since start, by their origin; each reader's question counts once.
+#[derive(Debug, Default)]
+pub struct Answers {
+    local: AtomicU64,
+    store: AtomicU64,
+    stale: AtomicU64,
+    loader: AtomicU64,
+    uncached: AtomicU64,
+    none: AtomicU64,
+}
+
+impl Answers {
+    /// Counts what was answered, and passes it on.
+    pub(crate) fn count<T>(&self, answer: Answer<T>) -> Answer<T> {
+        let counter = match (answer.tier, answer.is_stale) {
+            (Tier::Local | Tier::Store, true) => &self.stale,
+            (Tier::Local, false) => &self.local,
+            (Tier::Store, false) => &self.store,
+            (Tier::Loader, _) => &self.loader,
+            (Tier::Uncached, _) => &self.uncached,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        answer
+    }
+
+    /// As [`count`](Self::count), where there may be no answer.
+    pub(crate) fn count_result<T, E>(&self, answer: Result<Answer<T>, E>) -> Result<Answer<T>, E> {
+        match answer {
+            Ok(answer) => Ok(self.count(answer)),
+            Err(error) => {
+                self.none.fetch_add(1, Ordering::Relaxed);
+                Err(error)
+            }
+        }
+    }
+
+    /// How many there were of each: `l1` and `l2` had it fresh, `stale` is either of them past its
+    /// fresh time, `loader` read it for this answer, `uncached` asked no cache, `none` had nothing.
+    pub fn by_origin(&self) -> [(&'static str, u64); 6] {
+        [
+            ("l1", &self.local),
+            ("l2", &self.store),
+            ("stale", &self.stale),
+            ("loader", &self.loader),
+            ("uncached", &self.uncached),
+            ("none", &self.none),
+        ]
+        .map(|(origin, counter)| (origin, counter.load(Ordering::Relaxed)))
+    }
 }
 
 /// The answer to a wish for new figures.

@@ -9,7 +9,7 @@ use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Fu
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    answer::SourceReport,
+    answer::{Answer, SourceReport},
     batch::Batch,
     candles::Candles,
     desk::Desk,
@@ -272,7 +272,7 @@ impl Market {
     /// Computed from candles; if there are none, who computes it elsewhere is asked.
     async fn indicators(&self, deadline: Instant) -> Result<Batch, UpstreamError> {
         let computed = match self.candles(Symbol::Btc, Interval::Day1, deadline).await {
-            Ok(candles) => btc_rsi_14(&candles).or_rejected(),
+            Ok(candles) => btc_rsi_14(&candles.value).or_rejected(),
             Err(error) => Err(error),
         };
         match computed {
@@ -292,18 +292,18 @@ impl Market {
         symbol: Symbol,
         interval: Interval,
         deadline: Instant,
-    ) -> Result<Arc<Candles>, UpstreamError> {
+    ) -> Result<Answer<Candles>, UpstreamError> {
         let desk = Arc::clone(&self.desk);
         let load = async move {
             let candles = desk.candles(symbol, interval, deadline).await;
             candles.map(Arc::new)
         };
         match &self.cache {
-            None => load.await,
+            None => Ok(Answer::uncached(load.await?, Duration::ZERO)),
             Some(cache) => cache
                 .cache_candles(symbol, interval, || load)
                 .await
-                .map(|entry| Arc::clone(entry.value()))
+                .map(|entry| Answer::cached(&entry))
                 .map_err(into_upstream),
         }
     }

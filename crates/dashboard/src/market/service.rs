@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    answer::{Answer, Refreshed, Tier},
+    answer::{Answer, Answers, Refreshed},
     board::{Board, Force},
     ledger::{Demand, REFRESH_PAUSE},
     round::{Market, Outcome, READ_LIMIT, ROUND_LIMIT, Round},
@@ -59,6 +59,7 @@ pub struct DataService {
     is_seeded: AtomicBool,
     board: Arc<Board>,
     outcomes: watch::Sender<Outcome>,
+    answers: Answers,
     clock: Clock,
 }
 
@@ -104,6 +105,7 @@ impl DataService {
             flight: Mutex::new(None),
             last_round: Mutex::new(None),
             outcomes: watch::Sender::new(Outcome::NothingAsked),
+            answers: Answers::default(),
             clock,
         })
     }
@@ -113,42 +115,24 @@ impl DataService {
     /// Always answers, within UPSTREAM_TIMEOUT_MS and half a second; what the sources did is told by
     /// the figures. Cancel safe: the round goes on for the others.
     pub async fn fetch_dashboard_summary(self: &Arc<Self>) -> Answer {
-        let Some(cache) = &self.cache else {
-            return self.fetch_dashboard_summary_direct().await;
-        };
-        let until = self.clock.monotonic() + self.patience();
-        self.wait_for_leader(until).await;
-        let cached = cache.cache_dashboard_data(|| Arc::clone(self).load(Demand::Round));
-        match timeout_at(until, cached).await {
-            Ok(Ok(entry)) if self.market.is_ours(entry.value()) => self.answer(&entry),
-            // Left by an instance with other coins.
-            Ok(Ok(_)) => match timeout_at(until, self.join(Demand::Round)).await {
-                Ok(Some(round)) => self.uncached(round.summary),
-                Ok(None) | Err(_) => self.known_now(),
-            },
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the summary's cache gave nothing");
-                self.known_now()
-            }
-            Err(_) => self.known_now(),
-        }
+        let answer = self.summary().await;
+        self.answers.count(answer)
     }
 
     /// The summary of a round made now, or joined; the cache is not asked and learns nothing.
     pub async fn fetch_dashboard_summary_direct(self: &Arc<Self>) -> Answer {
-        match timeout(self.patience(), self.join(Demand::Round)).await {
-            Ok(Some(round)) => self.uncached(round.summary),
-            Ok(None) | Err(_) => self.known_now(),
-        }
+        let answer = self.summary_direct().await;
+        self.answers.count(answer)
     }
 
     /// A round now, stored; joins one that is under way. Soon after a round: that round's summary.
     pub async fn refresh_dashboard_summary(self: &Arc<Self>) -> Refreshed {
         if let Some(recent) = self.recent().await {
-            return Refreshed::Recent(recent);
+            return Refreshed::Recent(self.answers.count(recent));
         }
         let refreshed = self.refresh(Demand::Refresh, self.patience()).await;
-        Refreshed::Ran(refreshed.unwrap_or_else(|| self.known_now()))
+        let answer = refreshed.unwrap_or_else(|| self.known_now());
+        Refreshed::Ran(self.answers.count(answer))
     }
 
     /// The refresher's round, and how the sources did. Ends within [`ROUND_LIMIT`].
@@ -163,6 +147,11 @@ impl DataService {
         };
         tokio::spawn(Arc::clone(self).store(round.summary, generation));
         round.outcome
+    }
+
+    /// How many answers there were, and who had them. The refresher's rounds are nobody's question.
+    pub const fn answers(&self) -> &Answers {
+        &self.answers
     }
 
     async fn store(self: Arc<Self>, summary: Arc<Summary>, generation: u64) {
@@ -192,6 +181,35 @@ impl DataService {
     /// Tells of each round that ended, the readers' ones too.
     pub(crate) fn outcomes(&self) -> watch::Receiver<Outcome> {
         self.outcomes.subscribe()
+    }
+
+    async fn summary(self: &Arc<Self>) -> Answer {
+        let Some(cache) = &self.cache else {
+            return self.summary_direct().await;
+        };
+        let until = self.clock.monotonic() + self.patience();
+        self.wait_for_leader(until).await;
+        let cached = cache.cache_dashboard_data(|| Arc::clone(self).load(Demand::Round));
+        match timeout_at(until, cached).await {
+            Ok(Ok(entry)) if self.market.is_ours(entry.value()) => self.answer(&entry),
+            // Left by an instance with other coins.
+            Ok(Ok(_)) => match timeout_at(until, self.join(Demand::Round)).await {
+                Ok(Some(round)) => self.uncached(round.summary),
+                Ok(None) | Err(_) => self.known_now(),
+            },
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the summary's cache gave nothing");
+                self.known_now()
+            }
+            Err(_) => self.known_now(),
+        }
+    }
+
+    async fn summary_direct(self: &Arc<Self>) -> Answer {
+        match timeout(self.patience(), self.join(Demand::Round)).await {
+            Ok(Some(round)) => self.uncached(round.summary),
+            Ok(None) | Err(_) => self.known_now(),
+        }
     }
 
     /// None when the round was lost, or is not over yet.
@@ -400,7 +418,7 @@ impl DataService {
     }
 
     fn answer(&self, entry: &Entry<Arc<Summary>>) -> Answer {
-        let answer = cached(entry);
+        let answer = Answer::cached(entry);
         Answer {
             // An entry is as old as its load; a load may have found nothing newer than its last summary.
             age: answer.age.max(self.age(&answer.value)),
@@ -410,33 +428,11 @@ impl DataService {
 
     fn uncached(&self, summary: Arc<Summary>) -> Answer {
         let age = self.age(&summary);
-        fresh(summary, age)
+        Answer::uncached(summary, age)
     }
 
     fn age(&self, summary: &Summary) -> Duration {
         let since = self.clock.now().duration_since(summary.last_updated());
         Duration::try_from(since).unwrap_or_default()
-    }
-}
-
-fn cached<T>(entry: &Entry<Arc<T>>) -> Answer<T> {
-    Answer {
-        value: Arc::clone(entry.value()),
-        age: entry.age(),
-        is_stale: entry.is_stale(),
-        tier: match entry.source() {
-            terrace::Source::Local => Tier::Local,
-            terrace::Source::Store => Tier::Store,
-            terrace::Source::Loader => Tier::Loader,
-        },
-    }
-}
-
-fn fresh<T>(value: Arc<T>, age: Duration) -> Answer<T> {
-    Answer {
-        value,
-        age,
-        is_stale: false,
-        tier: Tier::Uncached,
     }
 }

@@ -6,6 +6,7 @@ mod wire;
 mod admin;
 mod connections;
 mod http;
+mod metrics;
 mod page;
 mod parts;
 mod process;

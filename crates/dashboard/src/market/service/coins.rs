@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{DataService, TechnicalError, Unavailable, cached, fresh};
+use super::{DataService, TechnicalError, Unavailable};
 use crate::{
-    cache::keys::Interval,
+    cache::{keys::Interval, manager::CacheManager},
     indicator::Indicator,
     market::{
         answer::Answer,
@@ -24,18 +24,11 @@ impl DataService {
     /// # Errors
     /// When no source has it and nothing is cached that is young enough.
     pub async fn fetch_market_data(&self, symbol: Symbol) -> Result<Answer<Ticker>, Unavailable> {
-        let Some(cache) = &self.cache else {
-            return self.fetch_market_data_direct(symbol).await;
+        let answer = match &self.cache {
+            Some(cache) => self.market_data(cache, symbol).await,
+            None => self.market_data_direct(symbol).await,
         };
-        let (market, deadline) = (Arc::clone(&self.market), self.deadline());
-        let load = || async move {
-            let ticker = market.desk().ticker(symbol, deadline).await;
-            ticker.map(Arc::new)
-        };
-        let entry = cache.cache_market_data(symbol, load).await;
-        entry
-            .map(|entry| cached(&entry))
-            .map_err(|error| Unavailable(into_upstream(error).reason()))
+        self.answers.count_result(answer)
     }
 
     /// Market data of one coin, read now; the cache is not asked and learns nothing.
@@ -46,9 +39,8 @@ impl DataService {
         &self,
         symbol: Symbol,
     ) -> Result<Answer<Ticker>, Unavailable> {
-        let ticker = self.market.desk().ticker(symbol, self.deadline()).await;
-        let ticker = ticker.map_err(|error| Unavailable(error.reason()))?;
-        Ok(fresh(Arc::new(ticker), Duration::ZERO))
+        let answer = self.market_data_direct(symbol).await;
+        self.answers.count_result(answer)
     }
 
     /// Candles of one coin: cached, or read now.
@@ -59,9 +51,10 @@ impl DataService {
         &self,
         symbol: Symbol,
         interval: Interval,
-    ) -> Result<Arc<Candles>, Unavailable> {
+    ) -> Result<Answer<Candles>, Unavailable> {
         let candles = self.market.candles(symbol, interval, self.deadline()).await;
-        candles.map_err(|error| Unavailable(error.reason()))
+        let answer = candles.map_err(|error| Unavailable(error.reason()));
+        self.answers.count_result(answer)
     }
 
     /// Candles of one coin, read now; the cache is not asked and learns nothing.
@@ -72,12 +65,13 @@ impl DataService {
         &self,
         symbol: Symbol,
         interval: Interval,
-    ) -> Result<Arc<Candles>, Unavailable> {
+    ) -> Result<Answer<Candles>, Unavailable> {
         let desk = self.market.desk();
         let candles = desk.candles(symbol, interval, self.deadline()).await;
-        candles
-            .map(Arc::new)
-            .map_err(|error| Unavailable(error.reason()))
+        let answer = candles
+            .map(|candles| Answer::uncached(Arc::new(candles), Duration::ZERO))
+            .map_err(|error| Unavailable(error.reason()));
+        self.answers.count_result(answer)
     }
 
     /// An indicator on the newest closed bar: cached, or computed now from cached candles.
@@ -90,23 +84,14 @@ impl DataService {
         indicator: Indicator,
         interval: Interval,
     ) -> Result<Answer<Technical>, TechnicalError> {
-        let Some(cache) = &self.cache else {
-            return self
-                .fetch_technical_indicator_direct(symbol, indicator, interval, LastBar::Closed)
-                .await;
+        let answer = match &self.cache {
+            Some(cache) => self.technical(cache, symbol, indicator, interval).await,
+            None => {
+                self.technical_direct(symbol, indicator, interval, LastBar::Closed)
+                    .await
+            }
         };
-        let (market, deadline) = (Arc::clone(&self.market), self.deadline());
-        let load = || async move {
-            let candles = market.candles(symbol, interval, deadline).await;
-            let candles = candles.map_err(|error| Unavailable(error.reason()))?;
-            let technical = Technical::of(indicator, &candles, LastBar::Closed)?;
-            Ok::<_, TechnicalError>(Arc::new(technical))
-        };
-        let entry = cache.cache_technical_indicator(symbol, indicator, interval, load);
-        entry.await.map(|entry| cached(&entry)).map_err(|error| {
-            let own = error.load_error::<TechnicalError>().copied();
-            own.unwrap_or_else(|| Unavailable(into_upstream(error).reason()).into())
-        })
+        self.answers.count_result(answer)
     }
 
     /// An indicator computed now; of the caches only the candles' is asked. The open bar's value is
@@ -121,11 +106,69 @@ impl DataService {
         interval: Interval,
         last: LastBar,
     ) -> Result<Answer<Technical>, TechnicalError> {
-        let candles = self.fetch_candles(symbol, interval).await?;
-        let technical = Technical::of(indicator, &candles, last)?;
-        let since = self.clock.now().duration_since(candles.received_at);
-        let age = Duration::try_from(since).unwrap_or_default();
-        Ok(fresh(Arc::new(technical), age))
+        let answer = self
+            .technical_direct(symbol, indicator, interval, last)
+            .await;
+        self.answers.count_result(answer)
+    }
+
+    async fn market_data(
+        &self,
+        cache: &CacheManager,
+        symbol: Symbol,
+    ) -> Result<Answer<Ticker>, Unavailable> {
+        let (market, deadline) = (Arc::clone(&self.market), self.deadline());
+        let load = || async move {
+            let ticker = market.desk().ticker(symbol, deadline).await;
+            ticker.map(Arc::new)
+        };
+        let entry = cache.cache_market_data(symbol, load).await;
+        entry
+            .map(|entry| Answer::cached(&entry))
+            .map_err(|error| Unavailable(into_upstream(error).reason()))
+    }
+
+    async fn market_data_direct(&self, symbol: Symbol) -> Result<Answer<Ticker>, Unavailable> {
+        let ticker = self.market.desk().ticker(symbol, self.deadline()).await;
+        let ticker = ticker.map_err(|error| Unavailable(error.reason()))?;
+        Ok(Answer::uncached(Arc::new(ticker), Duration::ZERO))
+    }
+
+    async fn technical(
+        &self,
+        cache: &CacheManager,
+        symbol: Symbol,
+        indicator: Indicator,
+        interval: Interval,
+    ) -> Result<Answer<Technical>, TechnicalError> {
+        let (market, deadline) = (Arc::clone(&self.market), self.deadline());
+        let load = || async move {
+            let candles = market.candles(symbol, interval, deadline).await;
+            let candles = candles.map_err(|error| Unavailable(error.reason()))?;
+            let technical = Technical::of(indicator, &candles.value, LastBar::Closed)?;
+            Ok::<_, TechnicalError>(Arc::new(technical))
+        };
+        let entry = cache.cache_technical_indicator(symbol, indicator, interval, load);
+        entry
+            .await
+            .map(|entry| Answer::cached(&entry))
+            .map_err(|error| {
+                let own = error.load_error::<TechnicalError>().copied();
+                own.unwrap_or_else(|| Unavailable(into_upstream(error).reason()).into())
+            })
+    }
+
+    async fn technical_direct(
+        &self,
+        symbol: Symbol,
+        indicator: Indicator,
+        interval: Interval,
+        last: LastBar,
+    ) -> Result<Answer<Technical>, TechnicalError> {
+        let candles = self.market.candles(symbol, interval, self.deadline()).await;
+        let candles = candles.map_err(|error| Unavailable(error.reason()))?;
+        let technical = Technical::of(indicator, &candles.value, last)?;
+        Ok(Answer::uncached(Arc::new(technical), candles.age))
     }
 
     fn deadline(&self) -> Instant {
