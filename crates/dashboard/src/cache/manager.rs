@@ -77,7 +77,15 @@ impl CacheManager {
     /// # Errors
     /// When the store's address cannot be understood.
     pub fn build(config: &Config) -> Result<Self, CacheError> {
-        let plan = Plan::of(config)?;
+        Self::build_with(config, terrace::Clock::default())
+    }
+
+    /// As [`build`](Self::build), by another clock: lives are counted in its time.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_with(config: &Config, clock: terrace::Clock) -> Result<Self, CacheError> {
+        let plan = Plan::of(config, clock)?;
         let (few, brief) = (plan.few_entries(), plan.brief(plan.market_data_ttl));
         let (bars, readings) = (plan.candles_entries(), plan.indicator_entries());
         Ok(Self {

@@ -34,10 +34,11 @@ pub(super) struct Plan {
     pub(super) market_data_ttl: Duration,
     dashboard_ttl: Duration,
     capacity: u64,
+    clock: terrace::Clock,
 }
 
 impl Plan {
-    pub(super) fn of(config: &Config) -> Result<Self, terrace::Error> {
+    pub(super) fn of(config: &Config, clock: terrace::Clock) -> Result<Self, terrace::Error> {
         let store = |url: &RedisUrl| {
             let store = RedisStore::connect(url.expose())?;
             store.namespace(&config.redis_namespace)
@@ -52,6 +53,7 @@ impl Plan {
             market_data_ttl: config.market_data_ttl,
             dashboard_ttl: config.dashboard_ttl,
             capacity: config.l1_capacity,
+            clock,
         })
     }
 
@@ -146,6 +148,7 @@ impl Plan {
     {
         let builder = Cache::builder(name)
             .schema(schema)
+            .clock(self.clock.clone())
             .store_timeout(self.store_timeout);
         match &self.store {
             Some(store) => builder.store(store.clone()),

@@ -19,6 +19,7 @@ mod stand;
 
 mod caches;
 mod cluster;
+mod day;
 mod fallbacks;
 mod fleet;
 mod golden;
