@@ -31,6 +31,14 @@ pub(crate) struct Events {
 }
 
 impl Frame {
+    /// For a client that missed updates before this one: the snapshot, and how many. Made for each
+    /// such client; the others share what was encoded once.
+    pub(crate) fn catch_up(&self, missed: u64) -> Utf8Bytes {
+        let open = self.snapshot.strip_suffix('}');
+        let open = open.expect("the snapshot is a JSON object");
+        format!(r#"{open},"missed":{missed}}}"#).into()
+    }
+
     /// As server-sent events, made when the first client asks for them.
     pub(crate) fn events(&self) -> &Events {
         self.events.get_or_init(|| Events {

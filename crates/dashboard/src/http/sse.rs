@@ -76,7 +76,7 @@ struct Audience {
 
 impl Audience {
     /// The newest state once it is one that was not told yet. What was published while the client
-    /// was slow is skipped.
+    /// was slow is skipped and counted.
     async fn next(&mut self) -> Option<Event> {
         if !std::mem::replace(&mut self.is_greeted, true) {
             return Some(self.snapshot());
@@ -84,17 +84,14 @@ impl Audience {
         loop {
             self.updates.changed().await.ok()?;
             let shown = self.updates.borrow_and_update().clone();
-            let is_next = shown.number == self.told + 1;
+            let missed = shown.missed_after(self.told);
             self.told = shown.number;
             if let Some(update) = shown.news.as_deref() {
                 let frame = self.frames.of(update);
-                let events = frame.events();
-                let event = if is_next {
-                    &events.update
-                } else {
-                    &events.snapshot
-                };
-                return Some(event.clone());
+                return Some(match missed {
+                    0 => frame.events().update.clone(),
+                    missed => snapshot_event(update.seq, &frame.catch_up(missed)),
+                });
             }
         }
     }

@@ -18,10 +18,18 @@ pub struct Hub {
 /// What stands at the hub.
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
-    /// Counts what was shown here. Whoever finds more than the next one has missed something.
+    /// Counts what was shown here.
     pub number: u64,
     /// The newest update, if there was any.
     pub news: Option<Arc<News>>,
+}
+
+impl Shown {
+    /// How many were shown after that number and before this one. A gap, in which nobody knows what
+    /// others published, counts as one.
+    pub fn missed_after(&self, number: u64) -> u64 {
+        self.number.saturating_sub(number + 1)
+    }
 }
 
 impl Default for Hub {
@@ -69,10 +77,14 @@ impl Hub {
         });
     }
 
-    /// Shows the newest update once more, as to somebody who has missed one: updates of others may
-    /// have got lost.
-    pub fn resync(&self) {
+    /// Shows the newest update, whether it was there before or not, as to somebody who has missed one:
+    /// updates of others may have got lost.
+    pub fn resync(&self, newest: Option<Arc<News>>) {
         self.newest.send_if_modified(|shown| {
+            let held = shown.news.as_ref().map(|news| news.seq);
+            if held < newest.as_ref().map(|news| news.seq) {
+                shown.news = newest;
+            }
             shown.number += 2;
             shown.news.is_some()
         });

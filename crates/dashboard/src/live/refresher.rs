@@ -160,7 +160,7 @@ impl Walk {
             let standing = self.service.board().look().await;
             let tidings = self.service.board().tidings();
             if tidings.resumed {
-                self.hub.resync();
+                self.hub.resync(self.service.board().newest());
             }
             if tidings.cleared {
                 self.service.forget();

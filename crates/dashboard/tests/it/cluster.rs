@@ -217,7 +217,7 @@ async fn what_one_instance_clears_the_leader_reads_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_silence_of_redis_every_client_gets_a_snapshot() {
+async fn within_two_seconds_of_a_silence_of_redis_every_client_gets_a_snapshot() {
     let fleet = Fleet::with(2, &[("REFRESH_INTERVAL_SECONDS", "3600")]).await;
     fleet.leader().await;
     let mut clients = fleet.clients().await;
@@ -233,10 +233,14 @@ async fn after_a_silence_of_redis_every_client_gets_a_snapshot() {
     })
     .await;
     fleet.redis.thaw();
+    let thawed = Instant::now();
     for client in &mut clients {
         let mut last = 0;
-        next_where(client, &mut last, |update| update["type"] == "snapshot").await;
+        let snapshot = next_where(client, &mut last, |update| update["type"] == "snapshot").await;
+        assert!(snapshot["missed"].as_u64() >= Some(1), "{snapshot}");
     }
+    let took = thawed.elapsed();
+    assert!(took <= Duration::from_secs(2), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

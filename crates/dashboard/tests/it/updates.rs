@@ -25,7 +25,7 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    rig::{Rig, until},
+    rig::{Rig, TOKEN, until},
     stand::{Caching, Stand, UPSTREAM_TIMEOUT, json},
     ws::{joined, json as frame},
 };
@@ -64,6 +64,26 @@ async fn each_round_is_published_changed_or_not() {
     })
     .await;
     stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rounds_go_on_while_nobody_listens() {
+    let rig = Rig::start(&[("ADMIN_TOKEN", TOKEN)]).await;
+    let sent = format!("Bearer {TOKEN}");
+    let rounds = async || {
+        let headers = [("Authorization", sent.as_str())];
+        let stats = rig.call("GET", "/admin/cache/stats", &headers).await.json();
+        assert_eq!(stats["websockets"]["open"], 0);
+        stats["refresher"]["rounds"].as_u64().expect("a number")
+    };
+    let before = rounds().await;
+    until("three rounds more", || async {
+        (rounds().await >= before + 3).then_some(())
+    })
+    .await;
+    let snapshot = frame(&mut joined(&rig).await).await;
+    assert_eq!(snapshot["type"], "snapshot");
+    assert!(snapshot["data"]["btc_price_usd"].is_number(), "{snapshot}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,22 +128,40 @@ async fn the_sequence_never_goes_back_over_a_restart() {
     assert!(later.seq > earlier.seq);
 }
 
+fn news(seq: u64, summary: &Arc<Summary>) -> Arc<News> {
+    Arc::new(News {
+        seq,
+        timestamp: clock::now(),
+        source: "test".to_owned(),
+        summary: Arc::clone(summary),
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_that_comes_late_is_no_news() {
     let stand = Stand::new().await;
-    let news = |seq, summary: &Arc<Summary>| {
-        Arc::new(News {
-            seq,
-            timestamp: clock::now(),
-            source: "test".to_owned(),
-            summary: Arc::clone(summary),
-        })
-    };
     let answer = stand.service(Caching::Off).fetch_dashboard_summary().await;
     let hub = Hub::new();
     for (seq, newest) in [(5, 5), (4, 5), (5, 5), (6, 6)] {
         hub.publish(news(seq, &answer.value));
         assert_eq!(hub.latest().map(|update| update.seq), Some(newest));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_is_told_as_one_missed_update_and_the_newest_there_is() {
+    let stand = Stand::new().await;
+    let answer = stand.service(Caching::Off).fetch_dashboard_summary().await;
+    let hub = Hub::new();
+    let mut updates = hub.subscribe();
+    hub.publish(news(5, &answer.value));
+    for (found, newest) in [(Some(7), 7), (Some(6), 7), (None, 7)] {
+        let before = updates.borrow_and_update().number;
+        hub.resync(found.map(|seq| news(seq, &answer.value)));
+        assert!(updates.has_changed().expect("the hub lives"));
+        let shown = updates.borrow_and_update().clone();
+        assert_eq!(shown.news.map(|news| news.seq), Some(newest));
+        assert_eq!(updates.borrow().missed_after(before), 1);
     }
 }
 
