@@ -15,6 +15,7 @@ pub mod ws;
 
 mod admission;
 mod assets;
+mod attention;
 mod cacheable;
 mod etag;
 mod frames;

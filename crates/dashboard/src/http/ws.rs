@@ -10,24 +10,31 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use futures_util::SinkExt as _;
 use serde::Deserialize;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::clock;
 use crate::live::hub::Shown;
 
 use super::Site;
 use super::admission::{Seat, admit};
+use super::attention::{Attention, Due};
 use super::frames::{Frames, empty_snapshot};
 use super::front::Client;
 use super::problem::Problem;
 
+pub use super::attention::Pace;
+
 /// Inbound messages are a few words.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024;
 
-/// One update is about 5 KB; the buffers bound what 10,000 clients cost.
-const BUFFER_BYTES: usize = 4 * 1024;
+/// The buffers bound what 10,000 clients cost. That for reading is there at once; that for writing
+/// grows to what it has to hold, and is wide enough for an update (about 5 KB) and its ping to leave
+/// in one call of the system.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 const MAX_WRITE_BUFFER_BYTES: usize = 256 * 1024;
 
 /// A client that takes nothing for this long is stuck; the others never wait for it.
@@ -36,26 +43,8 @@ const SEND_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the closing words may take.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Whoever says more than this in a second is closed.
+/// Whoever says more than this in a second is closed. Answers to our pings do not count.
 const MAX_MESSAGES_PER_SECOND: u32 = 20;
-
-/// When a silent client is asked, and when it is given up.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// Pause between pings; 20 s by default.
-    pub ping_every: Duration,
-    /// The longest silence; 30 s by default.
-    pub silence: Duration,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            ping_every: Duration::from_secs(20),
-            silence: Duration::from_secs(30),
-        }
-    }
-}
 
 /// `GET /ws`.
 pub(crate) async fn upgrade(
@@ -68,8 +57,8 @@ pub(crate) async fn upgrade(
     let seat = admit(&site, &headers, address)?;
     let tasks = site.tasks.clone();
     Ok(upgrade
-        .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(BUFFER_BYTES)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES)
@@ -77,6 +66,8 @@ pub(crate) async fn upgrade(
             tasks.track_future(Session::new(socket, &site, seat).run(site.stop.clone()))
         }))
 }
+
+const PING: Message = Message::Ping(bytes::Bytes::new());
 
 /// One client.
 struct Session {
@@ -86,8 +77,7 @@ struct Session {
     sent: u64,
     starting_seq: u64,
     frames: Arc<Frames>,
-    pace: Pace,
-    heard_at: Instant,
+    attention: Attention,
     said: Said,
     /// Given back when the session ends, however it ends.
     _seat: Seat,
@@ -108,8 +98,7 @@ impl Session {
             sent: 0,
             starting_seq: site.hub.starting_seq(),
             frames: Arc::clone(&site.frames),
-            pace: site.pace,
-            heard_at: now,
+            attention: Attention::new(site.pace, now),
             said: Said {
                 since: now,
                 messages: 0,
@@ -133,23 +122,20 @@ impl Session {
             ControlFlow::Continue(()) => {}
             ControlFlow::Break(end) => return end,
         }
-        let mut ping = tokio::time::interval_at(
-            clock::monotonic() + self.pace.ping_every,
-            self.pace.ping_every,
-        );
-        ping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let given_up = self.heard_at + self.pace.silence;
+            let (at, due) = self.attention.due();
+            // An answer that is there already counts before it is missed.
             let step = tokio::select! {
+                biased;
                 received = self.socket.recv() => self.hear(received).await,
-                changed = self.updates.changed() => match changed {
+                () = sleep_until(at) => match due {
+                    Due::Ask => self.ask().await,
+                    Due::GiveUp => ControlFlow::Break(End::Close(close_code::POLICY, "no sign of life")),
+                },
+                changed = self.updates.changed(), if self.attention.has_room() => match changed {
                     Ok(()) => self.update().await,
                     Err(_) => ControlFlow::Break(End::Close(close_code::AWAY, "no more updates")),
                 },
-                _ = ping.tick() => self.send(Message::Ping(bytes::Bytes::new())).await,
-                () = tokio::time::sleep_until(given_up) => {
-                    ControlFlow::Break(End::Close(close_code::POLICY, "no sign of life"))
-                }
             };
             if let ControlFlow::Break(end) = step {
                 return end;
@@ -168,32 +154,44 @@ impl Session {
     }
 
     /// Sends the newest state. What was published while this client was slow is skipped, for nobody
-    /// wants yesterday's price; it is a snapshot then, and says so.
+    /// wants yesterday's price; it is a snapshot then, and says how many were missed.
     async fn update(&mut self) -> ControlFlow<End> {
         let shown = self.updates.borrow_and_update().clone();
-        let is_next = shown.number == self.sent + 1;
+        let missed = shown.missed_after(self.sent);
         self.sent = shown.number;
         let Some(update) = shown.news.as_deref() else {
             return ControlFlow::Continue(());
         };
         let frame = self.frames.of(update);
-        let text = if is_next {
-            &frame.update
+        let text = Message::Text(match missed {
+            0 => frame.update.clone(),
+            missed => frame.catch_up(missed),
+        });
+        if self.attention.wants_ping(clock::monotonic()) {
+            self.send_all([text, PING]).await
         } else {
-            &frame.snapshot
-        };
-        self.send(Message::Text(text.clone())).await
+            self.send(text).await
+        }
+    }
+
+    /// Asks for a sign of life.
+    async fn ask(&mut self) -> ControlFlow<End> {
+        if self.attention.wants_ping(clock::monotonic()) {
+            self.send(PING).await
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 
     async fn hear(&mut self, received: Option<Result<Message, axum::Error>>) -> ControlFlow<End> {
         let now = clock::monotonic();
-        self.heard_at = now;
         let message = match received {
             None => return ControlFlow::Break(End::Gone),
             Some(Err(error)) => return ControlFlow::Break(end_after(error)),
             Some(Ok(message)) => message,
         };
-        if self.said.is_too_much(now) {
+        let is_answer = matches!(message, Message::Pong(_)) && self.attention.waits();
+        if !is_answer && self.said.is_too_much(now) {
             return ControlFlow::Break(End::Close(close_code::POLICY, "too many messages"));
         }
         match message {
@@ -202,7 +200,8 @@ impl Session {
                 self.send(Message::Text(refusal("binary messages are not understood")))
                     .await
             }
-            // The protocol's own pong was queued by the library.
+            Message::Pong(_) if is_answer && self.attention.answered(now) => self.send(PING).await,
+            // The pong for a ping was queued by the library.
             Message::Ping(_) | Message::Pong(_) => ControlFlow::Continue(()),
             Message::Close(_) => {
                 // The library has its answer ready and sends it when it is asked to read on.
@@ -217,7 +216,23 @@ impl Session {
     }
 
     async fn send(&mut self, message: Message) -> ControlFlow<End> {
-        match timeout(SEND_DEADLINE, self.socket.send(message)).await {
+        self.send_all([message]).await
+    }
+
+    /// Writes them together. While this waits for room nothing is read, an answer neither; but what
+    /// there is no room for comes after all that the client has yet to answer.
+    async fn send_all<const N: usize>(&mut self, messages: [Message; N]) -> ControlFlow<End> {
+        let mut deadline = clock::monotonic() + SEND_DEADLINE;
+        if let (at, Due::GiveUp) = self.attention.due() {
+            deadline = deadline.min(at);
+        }
+        let sending = async {
+            for message in messages {
+                self.socket.feed(message).await?;
+            }
+            self.socket.flush().await
+        };
+        match timeout_at(deadline, sending).await {
             Ok(Ok(())) => ControlFlow::Continue(()),
             Ok(Err(_)) => ControlFlow::Break(End::Gone),
             Err(_) => ControlFlow::Break(End::Close(close_code::POLICY, "too slow")),

@@ -19,19 +19,19 @@ use dashboard::market::summary::Summary;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::MaybeTlsStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::stand::{Caching, Stand};
+use crate::ws::{PATIENCE, close_code, joined_at, json};
 
 /// More than any system keeps for one connection, at some 5 KB an update.
 pub(crate) const UPDATES: usize = 3_000;
 
-/// So long that no ping and no silence ends a session first.
-const NEVER: Pace = Pace {
-    ping_every: Duration::from_secs(86_400),
-    silence: Duration::from_secs(86_400),
-};
+/// What a slow client is far behind.
+const PUBLISHED: u64 = 100;
 
 /// What a test does with the face it has built.
 pub(crate) struct Parts {
@@ -75,7 +75,7 @@ pub(crate) fn parts(config: Config, cache: Arc<CacheManager>, service: Arc<DataS
         refresher,
         stop: stop.clone(),
         tasks: tasks.clone(),
-        pace: NEVER,
+        pace: Pace::default(),
     });
     Parts {
         front,
@@ -110,34 +110,74 @@ pub(crate) async fn stuck_client(address: SocketAddr, request: &str, status: &st
     stream
 }
 
-#[tokio::test]
-async fn a_websocket_client_that_takes_nothing_is_given_up() {
-    let handshake = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+/// A face whose clients come over sockets.
+async fn listening() -> (Parts, SocketAddr) {
     let stand = Stand::new().await;
     let parts = parts(
         stand.config.clone(),
         stand.cache(),
         stand.service(Caching::Off),
     );
-    let summary = parts.service.fetch_dashboard_summary().await.value;
     let door = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = door.local_addr().expect("an address");
     tokio::spawn(listener::run(door, parts.front.clone(), parts.stop.clone()));
-    let _client = stuck_client(address, handshake, "101").await;
-    for _ in 0..UPDATES {
-        parts.publish(&summary);
-        // The session takes its turn, so that no update is skipped for a newer one.
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(parts.tasks.len(), 1, "the session waits for its client");
+    (parts, address)
+}
+
+#[tokio::test]
+async fn a_websocket_client_that_takes_no_update_is_given_up_within_fifteen_seconds_of_it() {
+    let (parts, address) = listening().await;
+    let summary = parts.service.fetch_dashboard_summary().await.value;
+    // Neither buffer is ever full: nothing but the missing answer tells.
+    let mut client = joined_at(address).await;
+    let snapshot = json(&mut client).await;
+    assert_eq!(snapshot["type"], "snapshot");
+    parts.publish(&summary);
+    let MaybeTlsStream::Plain(socket) = client.get_ref() else {
+        panic!("a plain socket");
+    };
+    let arrived = timeout(PATIENCE, socket.peek(&mut [0])).await;
+    arrived.expect("an update in time").expect("an open socket");
 
     // From here on waiting costs nothing: the clock jumps to the next deadline.
     tokio::time::pause();
     let since = Instant::now();
     parts.tasks.close();
-    let ended = timeout(Duration::from_secs(60), parts.tasks.wait()).await;
-    assert!(ended.is_ok(), "it was kept for {:?}", since.elapsed());
+    parts.tasks.wait().await;
+    let took = since.elapsed();
+    assert!(took <= Duration::from_secs(15), "{took:?}");
+    assert!(took >= Duration::from_secs(9), "ten are its own: {took:?}");
+    tokio::time::resume();
+    // When it wakes up it finds out why.
+    assert_eq!(close_code(&mut client).await, Some(CloseCode::Policy));
+    parts.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_slow_websocket_client_gets_no_backlog_and_hears_how_many_it_missed() {
+    let (parts, address) = listening().await;
+    let summary = parts.service.fetch_dashboard_summary().await.value;
+    let mut client = joined_at(address).await;
+    assert_eq!(json(&mut client).await["type"], "snapshot");
+    let mut newest = 0;
+    for _ in 0..PUBLISHED {
+        newest = parts.publish(&summary);
+        // The session takes its turn, so that no update is skipped for want of one.
+        tokio::task::yield_now().await;
+    }
+    let (mut updates, mut missed, mut seq) = (0, 0, 0);
+    while seq < newest {
+        let frame = json(&mut client).await;
+        seq = frame["seq"].as_u64().expect("a number");
+        match frame["type"].as_str() {
+            Some("dashboard_update") => assert!(frame.get("missed").is_none(), "{frame}"),
+            Some("snapshot") => missed += frame["missed"].as_u64().expect("a number"),
+            other => panic!("{other:?}"),
+        }
+        updates += 1;
+    }
+    assert!(updates <= 5, "{updates}: a backlog");
+    assert_eq!(updates + missed, PUBLISHED, "every update is accounted for");
     parts.stop.cancel();
 }
 

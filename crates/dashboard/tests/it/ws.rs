@@ -21,7 +21,7 @@ use crate::stand::break_every_source;
 
 pub(crate) type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn join(rig: &Rig, origin: Option<&str>) -> Result<Client, Error> {
     let mut request = format!("ws://{}/ws", rig.address).into_client_request()?;
@@ -77,7 +77,7 @@ async fn reply(client: &mut Client) -> String {
 }
 
 /// Reads on until the service closes, and says with which code.
-async fn close_code(client: &mut Client) -> Option<CloseCode> {
+pub(crate) async fn close_code(client: &mut Client) -> Option<CloseCode> {
     let reading = async {
         loop {
             match client.next().await {
@@ -287,6 +287,25 @@ async fn a_flood_is_closed_with_1008() {
 }
 
 #[tokio::test]
+async fn a_flood_of_pings_is_closed_with_1008() {
+    let rig = Rig::start(&[("REFRESH_INTERVAL_SECONDS", "3600")]).await;
+    for flood in [
+        Message::Ping(Vec::new().into()),
+        Message::Pong(Vec::new().into()),
+    ] {
+        let mut client = joined(&rig).await;
+        for _ in 0..60 {
+            if client.send(flood.clone()).await.is_err() {
+                break;
+            }
+        }
+        let code = close_code(&mut client).await;
+        assert_eq!(code, Some(CloseCode::Policy), "{flood:?}");
+    }
+    assert!(join(&rig, None).await.is_ok(), "the others go on");
+}
+
+#[tokio::test]
 async fn a_message_that_is_too_large_is_closed_with_1009() {
     let rig = Rig::start(&[("REFRESH_INTERVAL_SECONDS", "3600")]).await;
     let mut client = joined(&rig).await;
@@ -314,7 +333,7 @@ async fn a_client_that_says_goodbye_is_answered() {
 async fn a_silent_client_is_given_up() {
     let pace = Pace {
         ping_every: Duration::from_millis(100),
-        silence: Duration::from_millis(400),
+        answer_within: Duration::from_millis(300),
     };
     let rig = Rig::start_with(
         &[
