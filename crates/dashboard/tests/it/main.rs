@@ -17,6 +17,7 @@ mod ws;
 mod redis;
 mod stand;
 
+mod audience;
 mod caches;
 mod cluster;
 mod day;
