@@ -63,6 +63,13 @@ impl Batch {
         Err(UpstreamError::Rejected(first))
     }
 
+    /// Writes down why a source gave nothing for these figures, where none before it said why.
+    pub(crate) fn go_without(&mut self, figures: &[Figure], reason: Reason) {
+        for &figure in figures {
+            self.figures.entry(figure).or_insert(Err(reason));
+        }
+    }
+
     /// Takes what another source gave where this has nothing. Why there is nothing stays what the
     /// source said that was asked first.
     pub(crate) fn complete_with(&mut self, other: Self) {

@@ -11,7 +11,7 @@ use super::{
     batch::Batch,
     candles::Candles,
     error::UpstreamError,
-    figure::{Figure, Group, Reason},
+    figure::{Figure, Group},
     source::{
         Source, alternative_me, binance, coinbase, coingecko, coinmarketcap, finnhub, kraken, taapi,
     },
@@ -71,22 +71,18 @@ impl Desk {
             let until = self.share(deadline, left);
             match self.ask(group, upstream, &missing, until).await {
                 Ok(more) => batch.complete_with(more),
+                // That it lacks a coin says nothing of the source.
+                Err(UpstreamError::NotOffered) => {}
                 Err(error) => {
-                    upstream.complain(group, error.reason());
+                    upstream.complain(group, &error);
+                    batch.go_without(&missing, error.reason());
                     first_error.get_or_insert(error);
                 }
             }
         }
         match first_error {
             Some(error) if !batch.has_value() => Err(error),
-            Some(error) => {
-                let lacking: Vec<Figure> = batch.lacks(&wanted).collect();
-                for figure in lacking {
-                    batch.figures.insert(figure, Err(error.reason()));
-                }
-                Ok(batch)
-            }
-            None => batch.or_rejected(),
+            _ => batch.or_rejected(),
         }
     }
 
@@ -103,7 +99,7 @@ impl Desk {
                     Source::Coinbase => coinbase::ticker(upstream, symbol, until).await,
                     Source::Kraken => kraken::ticker(upstream, symbol, until).await,
                     Source::CoinGecko => coingecko::ticker(upstream, symbol, until).await,
-                    _ => Err(NOT_THERE),
+                    _ => Err(UpstreamError::NotOffered),
                 }
             }
             .boxed()
@@ -125,7 +121,7 @@ impl Desk {
                     Source::Binance => binance::candles(upstream, symbol, interval, until).await,
                     Source::Coinbase => coinbase::candles(upstream, symbol, interval, until).await,
                     Source::Kraken => kraken::candles(upstream, symbol, interval, until).await,
-                    _ => Err(NOT_THERE),
+                    _ => Err(UpstreamError::NotOffered),
                 }
             }
             .boxed()
@@ -146,7 +142,7 @@ impl Desk {
     /// A round went on without the first source's answer.
     pub(crate) fn was_slow(&self, group: Group) {
         if let Some(upstream) = self.upstream(group.first_source()) {
-            upstream.complain(group, Reason::TimedOut);
+            upstream.complain(group, &UpstreamError::TimedOut);
         }
     }
 
@@ -194,7 +190,7 @@ impl Desk {
             }
             (Group::UsStocks, Source::Finnhub) => finnhub::funds(upstream, until).await,
             (Group::Candles, Source::Taapi) => taapi::btc_rsi_14(upstream, until).await,
-            _ => Err(NOT_THERE),
+            _ => Err(UpstreamError::NotOffered),
         }
     }
 
@@ -209,16 +205,14 @@ impl Desk {
         for (upstream, left) in self.queue(sources) {
             match ask(upstream, self.share(deadline, left)).await {
                 Ok(answer) => return Ok(answer),
+                Err(UpstreamError::NotOffered) => {}
                 Err(error) => {
-                    // That it lacks a coin says nothing of the source.
-                    if !matches!(error, UpstreamError::Rejected(Reason::NotInAnswer)) {
-                        upstream.complain(group, error.reason());
-                    }
+                    upstream.complain(group, &error);
                     first_error.get_or_insert(error);
                 }
             }
         }
-        Err(first_error.unwrap_or(NOT_THERE))
+        Err(first_error.unwrap_or(UpstreamError::NotOffered))
     }
 
     /// Who is to be asked, and how many are left to be asked with them.
@@ -258,7 +252,5 @@ impl Desk {
             .collect()
     }
 }
-
-const NOT_THERE: UpstreamError = UpstreamError::Rejected(Reason::NotInAnswer);
 
 const CANDLE_SOURCES: [Source; 3] = [Source::Binance, Source::Coinbase, Source::Kraken];

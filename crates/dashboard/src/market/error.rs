@@ -25,6 +25,10 @@ pub(crate) enum UpstreamError {
     NotDecodable(#[source] serde_json::Error),
     #[error("the body does not hold what it should: {}", .0.code())]
     Rejected(Reason),
+    #[error("not asked: it does not offer that")]
+    NotOffered,
+    #[error("not asked: others used up the time")]
+    NoTimeLeft,
     #[error("it is still being computed there")]
     Pending,
     #[error("not asked: its allowance is used up for another {wait:?}")]
@@ -62,7 +66,7 @@ impl UpstreamError {
     /// The code that readers see.
     pub(crate) fn reason(&self) -> Reason {
         match self {
-            Self::TimedOut => Reason::TimedOut,
+            Self::TimedOut | Self::NoTimeLeft => Reason::TimedOut,
             Self::NotReachable(_) => Reason::NotReachable,
             Self::Status {
                 status: 418 | 429, ..
@@ -73,6 +77,7 @@ impl UpstreamError {
             Self::TooLarge { .. } => Reason::TooLarge,
             Self::NotDecodable(_) => Reason::NotDecodable,
             Self::Rejected(reason) => *reason,
+            Self::NotOffered => Reason::NotInAnswer,
             Self::Pending => Reason::NotReady,
             Self::OverBudget { .. } => Reason::OverBudget,
             Self::BreakerOpen => Reason::BreakerOpen,
@@ -129,7 +134,9 @@ impl UpstreamError {
             | Self::TooLarge { .. }
             | Self::NotDecodable(_) => Verdict::Broken,
             Self::Status { .. } | Self::Rejected(_) | Self::Pending => Verdict::Unrelated,
-            Self::OverBudget { .. }
+            Self::NotOffered
+            | Self::NoTimeLeft
+            | Self::OverBudget { .. }
             | Self::BreakerOpen
             | Self::CoolingDown { .. }
             | Self::Cache(_) => Verdict::Unasked,

@@ -5,7 +5,10 @@ use std::{future::Future, time::Duration};
 use rand::RngExt as _;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{error::UpstreamError, health::Pass};
+use super::{
+    error::{UpstreamError, Verdict},
+    health::Pass,
+};
 use crate::clock::Clock;
 
 /// At most so many attempts at one read.
@@ -31,6 +34,7 @@ where
     Fut: Future<Output = Result<T, UpstreamError>>,
 {
     let mut made = 0;
+    let mut earlier: Option<UpstreamError> = None;
     loop {
         made += 1;
         let left = deadline.saturating_duration_since(clock.monotonic());
@@ -42,6 +46,12 @@ where
             Ok(Err(error)) => error,
             Err(_) => UpstreamError::TimedOut,
         };
+        // That nobody may ask again tells less than what came of asking.
+        if error.verdict() == Verdict::Unasked
+            && let Some(earlier) = earlier
+        {
+            return Err(earlier);
+        }
         pass.cool_down(error.verdict(), clock.monotonic(), clock.now());
         let wait = error
             .retry_after()
@@ -59,6 +69,7 @@ where
             "retrying",
         );
         sleep(wait).await;
+        earlier = Some(error);
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     answer::SourceReport,
     bucket::Bucket,
     error::UpstreamError,
-    figure::{Group, Reason},
+    figure::Group,
     health::Health,
     retry::retry_with_backoff,
     source::Source,
@@ -143,8 +143,7 @@ impl Upstream {
     ) -> Result<T, UpstreamError> {
         let now = self.clock.monotonic();
         if now >= deadline {
-            // Somebody else used up the time: that says nothing about this source.
-            return Err(UpstreamError::TimedOut);
+            return Err(UpstreamError::NoTimeLeft);
         }
         let pass = self.health.admit(ask.group, now)?;
         let url = self.url(ask);
@@ -186,8 +185,11 @@ impl Upstream {
     }
 
     /// A round went on without its answer for this group, or found nothing usable in it.
-    pub(crate) fn complain(&self, group: Group, trouble: Reason) {
-        self.health.complain(group, trouble);
+    pub(crate) fn complain(&self, group: Group, error: &UpstreamError) {
+        // Whoever used up the time, it was not this source.
+        if !matches!(error, UpstreamError::NoTimeLeft) {
+            self.health.complain(group, error.reason());
+        }
     }
 
     /// Leaves it alone until then, as another instance was told to.

@@ -52,6 +52,9 @@ pub(crate) async fn prices(
     let offered: Vec<Symbol> = offered
         .filter(|&symbol| product(symbol).is_some())
         .collect();
+    if offered.is_empty() {
+        return Err(UpstreamError::NotOffered);
+    }
     let read = |symbol| ticker(upstream, symbol, deadline);
     let mut batch = Batch::new();
     let mut failed = None;
@@ -86,7 +89,7 @@ pub(crate) async fn ticker(
     symbol: Symbol,
     deadline: Instant,
 ) -> Result<Ticker, UpstreamError> {
-    let product = product(symbol).ok_or(UpstreamError::Rejected(Reason::NotInAnswer))?;
+    let product = product(symbol).ok_or(UpstreamError::NotOffered)?;
     let path = format!("/products/{product}/stats");
     let stats: Stats = upstream
         .read(&Ask::new(Group::Prices, &path), deadline)
@@ -132,7 +135,7 @@ pub(crate) async fn candles(
     deadline: Instant,
 ) -> Result<Candles, UpstreamError> {
     let offered = product(symbol).zip(granularity(interval));
-    let (product, granularity) = offered.ok_or(UpstreamError::Rejected(Reason::NotInAnswer))?;
+    let (product, granularity) = offered.ok_or(UpstreamError::NotOffered)?;
     let asked_at = upstream.now();
     let path = format!("/products/{product}/candles");
     let ask = Ask::new(Group::Candles, &path).query("granularity", granularity);

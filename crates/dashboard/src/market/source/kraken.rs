@@ -57,16 +57,20 @@ pub(crate) async fn prices(
     symbols: &[Symbol],
     deadline: Instant,
 ) -> Result<Batch, UpstreamError> {
-    let asked: Vec<&str> = symbols.iter().filter_map(|&s| Some(pair(s)?.0)).collect();
-    if asked.is_empty() {
-        return Err(UpstreamError::Rejected(Reason::NotInAnswer));
+    let offered = symbols
+        .iter()
+        .filter_map(|&symbol| Some((symbol, pair(symbol)?)));
+    let offered: Vec<(Symbol, (&str, &str))> = offered.collect();
+    if offered.is_empty() {
+        return Err(UpstreamError::NotOffered);
     }
+    let asked: Vec<&str> = offered.iter().map(|(_, (asked, _))| *asked).collect();
     let pairs: HashMap<String, Pair> = ticker_of(upstream, &asked.join(","), deadline).await?;
     let now = upstream.now();
     let mut batch = Batch::new();
-    for &symbol in symbols {
-        let found = pair(symbol).and_then(|(_, name)| pairs.get(name));
-        let price = found
+    for (symbol, (_, name)) in offered {
+        let price = pairs
+            .get(name)
             .ok_or(Reason::NotInAnswer)
             .and_then(|pair| at(&pair.c, 0))
             .map(|price| (Value::Number(price), now));
@@ -81,7 +85,7 @@ pub(crate) async fn ticker(
     symbol: Symbol,
     deadline: Instant,
 ) -> Result<Ticker, UpstreamError> {
-    let (asked, name) = pair(symbol).ok_or(UpstreamError::Rejected(Reason::NotInAnswer))?;
+    let (asked, name) = pair(symbol).ok_or(UpstreamError::NotOffered)?;
     let pairs = ticker_of(upstream, asked, deadline).await?;
     let pair = pairs
         .get(name)
@@ -124,7 +128,7 @@ pub(crate) async fn candles(
     deadline: Instant,
 ) -> Result<Candles, UpstreamError> {
     let offered = pair(symbol).zip(minutes(interval));
-    let ((asked, name), minutes) = offered.ok_or(UpstreamError::Rejected(Reason::NotInAnswer))?;
+    let ((asked, name), minutes) = offered.ok_or(UpstreamError::NotOffered)?;
     let asked_at = upstream.now();
     let ask = Ask::new(Group::Candles, "/0/public/OHLC")
         .query("pair", asked)
