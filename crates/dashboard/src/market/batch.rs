@@ -82,5 +82,6 @@ impl Batch {
                 *own = read;
             }
         }
+        self.lasts = self.lasts.into_iter().chain(other.lasts).min();
     }
 }

@@ -222,6 +222,17 @@ impl Desk {
         on.into_iter().zip(left)
     }
 
+    /// When those who have candles must have answered, so that whoever has the indicator alone is left
+    /// its share.
+    pub(crate) fn candles_deadline(&self, deadline: Instant) -> Instant {
+        let time = deadline.saturating_duration_since(self.clock.monotonic());
+        let sources = self.queue(Group::Candles.sources()).map(|(_, left)| left);
+        match (self.upstream(Source::Taapi), sources.max()) {
+            (Some(_), Some(sources)) => deadline - time.min(self.patience) / sources,
+            _ => deadline,
+        }
+    }
+
     /// An even share of the time that is left: one source that hangs leaves the others theirs.
     fn share(&self, deadline: Instant, left: u32) -> Instant {
         let now = self.clock.monotonic();

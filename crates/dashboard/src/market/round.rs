@@ -271,7 +271,8 @@ impl Market {
 
     /// Computed from candles; if there are none, who computes it elsewhere is asked.
     async fn indicators(&self, deadline: Instant) -> Result<Batch, UpstreamError> {
-        let computed = match self.candles(Symbol::Btc, Interval::Day1, deadline).await {
+        let until = self.desk.candles_deadline(deadline);
+        let computed = match self.candles(Symbol::Btc, Interval::Day1, until).await {
             Ok(candles) => btc_rsi_14(&candles.value).or_rejected(),
             Err(error) => Err(error),
         };
