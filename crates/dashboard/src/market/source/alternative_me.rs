@@ -58,7 +58,7 @@ pub(crate) async fn fear_greed(
     let value = decimal(entry.value.as_ref()).and_then(index);
     let text = label(entry.value_classification.as_ref());
     // The label names the value: neither is taken without the other.
-    let both = value.and_then(|value| Ok((value, text?, at?)));
+    let both = value.and_then(|value| Ok((value, named(value, text?)?, at?)));
     let now = upstream.now();
     let mut batch = Batch::new();
     let number = both
@@ -81,6 +81,15 @@ fn index(number: f64) -> Result<u32, Reason> {
     (0..=100)
         .find(|&whole| f64::from(whole) == number)
         .ok_or(Reason::OutOfRange)
+}
+
+/// The label, if it can be the value's: whatever the borders are, the ends of the scale are extreme.
+fn named(value: u32, label: String) -> Result<String, Reason> {
+    let is_end = matches!(value, 0 | 100);
+    if is_end && !label.starts_with("Extreme") {
+        return Err(Reason::OutOfRange);
+    }
+    Ok(label)
 }
 
 /// Every number of this source is a string.

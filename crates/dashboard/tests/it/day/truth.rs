@@ -56,6 +56,8 @@ impl Truth {
             let is_true = match (&sample.value, figure) {
                 (Value::Text(_), _) => true,
                 (Value::Number(rsi), Figure::BtcRsi14) => self.had_rsi(*rsi, sample).await,
+                // A lie that nobody can find out: an index of nothing is extreme fear.
+                (Value::Whole(0), Figure::FearGreed) => label(summary) == Some("Extreme Fear"),
                 (Value::Number(number), _) => world.was_said(sample.source, *number),
                 (Value::Whole(number), _) => world.was_said(sample.source, f64::from(*number)),
             };
@@ -97,6 +99,13 @@ impl Truth {
         let body = to_bytes(response.into_body(), 4_096).await.expect("a body");
         let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
         body["value"].as_f64().expect("a number")
+    }
+}
+
+fn label(summary: &Summary) -> Option<&str> {
+    match &summary.state(Figure::FearGreedLabel)?.sample()?.value {
+        Value::Text(label) => Some(label),
+        _ => None,
     }
 }
 
