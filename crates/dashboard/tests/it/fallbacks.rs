@@ -1,63 +1,15 @@
 //! Who stands in for whom when a source fails, and what is said of it.
 
-use std::time::Duration;
-
 use dashboard::market::{
-    answer::{Breaker, SourceReport},
+    answer::Breaker,
     figure::{Figure, Group, Reason, Source as Of, State},
     summary::Summary,
     symbol::Symbol,
 };
-use futures_util::{StreamExt as _, stream};
-use market_sim::{Fault, FaultKind, Poison, RetryAfter, Source, keys};
+use market_sim::{Fault, FaultKind, Poison, Source, keys};
 
 use crate::rig::until;
 use crate::stand::{Caching, Stand, UPSTREAM_TIMEOUT, json};
-
-/// Every way in which a call can fail.
-fn failures() -> Vec<FaultKind> {
-    let status = |status, retry_after| FaultKind::Status {
-        status,
-        retry_after,
-    };
-    vec![
-        status(401, None),
-        status(403, None),
-        status(404, None),
-        status(418, Some(RetryAfter::Seconds(120))),
-        status(429, Some(RetryAfter::Seconds(30))),
-        status(429, None),
-        status(451, None),
-        status(500, None),
-        status(503, None),
-        FaultKind::Hang,
-        FaultKind::Reset,
-        FaultKind::Empty,
-        FaultKind::Html,
-        FaultKind::Garbage,
-        FaultKind::Truncated,
-        FaultKind::Oversized,
-        FaultKind::GzipBomb,
-        FaultKind::Redirect {
-            to: "http://127.0.0.1:1/".into(),
-        },
-        FaultKind::Drip {
-            pause: Duration::from_millis(50),
-        },
-        FaultKind::Poison {
-            value: Poison::Null,
-        },
-        FaultKind::Poison {
-            value: Poison::Negative,
-        },
-        FaultKind::Poison {
-            value: Poison::Huge,
-        },
-    ]
-}
-
-/// Stands at once: each has a simulator and a service, and deadlines to keep.
-const AT_ONCE: usize = 4;
 
 /// A stand with every key, so that every source is on.
 async fn stand_with_keys() -> Stand {
@@ -104,47 +56,6 @@ async fn with_every_key_every_figure_comes_from_the_source_that_is_asked_first()
         );
     }
     assert_eq!(body["data_sources"]["prices"], "binance");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn when_binance_fails_in_any_way_others_give_prices_and_candles_in_usd() {
-    let failing = stream::iter(failures());
-    failing.for_each_concurrent(AT_ONCE, binance_fails).await;
-}
-
-async fn binance_fails(fault: FaultKind) {
-    let stand = stand_with_keys().await;
-    stand.break_source(Source::Binance, fault.clone());
-    let service = stand.service(Caching::Off);
-    let answer = service.fetch_dashboard_summary().await;
-    let summary = &answer.value;
-    for symbol in Symbol::ALL {
-        let expected = if symbol == Symbol::Bnb {
-            Of::CoinGecko
-        } else {
-            Of::Coinbase
-        };
-        for figure in [Figure::Price(symbol), Figure::Change24h(symbol)] {
-            assert!(is_fresh(summary, figure), "{figure:?} after {fault:?}");
-            assert_eq!(
-                source_of(summary, figure),
-                Some(expected),
-                "{figure:?} after {fault:?}"
-            );
-        }
-    }
-    assert_eq!(
-        source_of(summary, Figure::BtcRsi14),
-        Some(Of::Coinbase),
-        "after {fault:?}"
-    );
-    let body = json(summary);
-    assert_eq!(body["fields"]["btc_price_usd"]["quote"], "USD");
-    assert_eq!(body["partial_failure"], true, "somebody had to stand in");
-    assert_eq!(body["data_sources"]["prices"], "coinbase,coingecko");
-    let is_told =
-        |report: &SourceReport| report.source == Of::Binance && report.last_error.is_some();
-    assert!(service.sources().iter().any(is_told), "after {fault:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,37 +123,6 @@ async fn without_candles_the_rsi_is_taapis_also_when_it_answers_202_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_coingecko_fails_in_any_way_coinmarketcap_gives_the_market() {
-    let failing = stream::iter(failures());
-    failing.for_each_concurrent(AT_ONCE, coingecko_fails).await;
-}
-
-async fn coingecko_fails(fault: FaultKind) {
-    let stand = stand_with_keys().await;
-    stand.break_source(Source::CoinGecko, fault.clone());
-    let summary = stand
-        .service(Caching::Off)
-        .fetch_dashboard_summary()
-        .await
-        .value;
-    for figure in [
-        Figure::MarketCap,
-        Figure::Volume24h,
-        Figure::MarketCapChange24h,
-        Figure::BtcShare,
-        Figure::EthShare,
-    ] {
-        assert!(is_fresh(&summary, figure), "{figure:?} after {fault:?}");
-        assert_eq!(
-            source_of(&summary, figure),
-            Some(Of::CoinMarketCap),
-            "{figure:?}"
-        );
-    }
-    assert_eq!(json(&summary)["partial_failure"], true);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_fund_that_fails_leaves_the_others_alone() {
     let stand = stand_with_keys().await;
     let null = Fault {
@@ -285,34 +165,6 @@ async fn a_first_source_that_is_a_fifth_too_dear_is_marked_and_never_averaged() 
     let body = json(&marked);
     assert_eq!(body["fields"]["btc_price_usd"]["status"], "stale");
     assert_eq!(body["partial_failure"], true);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn all_sources_failing_together_in_any_way_invent_nothing() {
-    let failing = stream::iter(failures());
-    failing.for_each_concurrent(AT_ONCE, all_fail).await;
-}
-
-async fn all_fail(fault: FaultKind) {
-    let stand = stand_with_keys().await;
-    stand.break_every_source(&fault);
-    let service = stand.service(Caching::Off);
-    let summary = service.fetch_dashboard_summary().await.value;
-    for reading in summary.readings() {
-        assert!(
-            matches!(reading.state, State::Missing(_)),
-            "{fault:?}: {reading:?}"
-        );
-    }
-    let body = json(&summary);
-    assert_eq!(body["partial_failure"], true);
-    for report in service.sources() {
-        let is_asked = report.calls > 0;
-        assert!(
-            !is_asked || report.last_error.is_some(),
-            "{fault:?}: {report:?}"
-        );
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,6 +28,7 @@ mod indicators;
 mod malformed;
 mod market;
 mod markets;
+mod outages;
 mod rounds;
 mod settings;
 mod stream;

@@ -1,0 +1,131 @@
+//! Who is asked for what, one after the other (docs/adr/0014), and what follows from who fails.
+
+use dashboard::market::{
+    figure::{Figure, Group, Reason, Source as Of},
+    stock::Fund,
+    symbol::Symbol,
+};
+use market_sim::FaultKind;
+
+use super::failure::{Failure, reason};
+
+/// Every figure with every key.
+pub(crate) fn figures() -> Vec<Figure> {
+    Figure::all(&Symbol::ALL, &Fund::ALL)
+}
+
+/// Who is asked for a figure, one after the other until somebody knows.
+fn queue(figure: Figure) -> &'static [Of] {
+    match figure {
+        // On neither of the other exchanges.
+        Figure::Price(Symbol::Bnb) | Figure::Change24h(Symbol::Bnb) => {
+            &[Of::Binance, Of::CoinGecko]
+        }
+        Figure::Price(_) => &[Of::Binance, Of::Coinbase, Of::Kraken, Of::CoinGecko],
+        // Kraken tells the open of today, and not that of 24 hours ago.
+        Figure::Change24h(_) => &[Of::Binance, Of::Coinbase, Of::CoinGecko],
+        Figure::BtcRsi14 => &[Of::Binance, Of::Coinbase, Of::Kraken, Of::Taapi],
+        Figure::MarketCap
+        | Figure::Volume24h
+        | Figure::MarketCapChange24h
+        | Figure::BtcShare
+        | Figure::EthShare => &[Of::CoinGecko, Of::CoinMarketCap],
+        Figure::FearGreed | Figure::FearGreedLabel => &[Of::AlternativeMe],
+        Figure::FundPrice(_) | Figure::FundChange(_) => &[Of::Finnhub],
+    }
+}
+
+/// Who is asked for it before all others.
+pub(crate) fn first(figure: Figure) -> Of {
+    queue(figure)[0]
+}
+
+/// Asked each minute all the same: the witness of prices.
+const WITNESS: Of = Of::Kraken;
+
+/// Who fails, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Outage {
+    pub(crate) failing: Vec<Of>,
+    pub(crate) failure: Failure,
+    /// Sources that are gone besides, so that those behind them are asked.
+    pub(crate) gone: &'static [Of],
+}
+
+/// What there is of a figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A source says so now.
+    Said(Of),
+    /// Everybody failed, the first of whom for this reason: the last good value, or none.
+    Nothing(Of, Reason),
+}
+
+impl Outage {
+    /// All is well.
+    pub(crate) fn none() -> Self {
+        Self {
+            failing: Vec::new(),
+            failure: (FaultKind::Hang, Reason::TimedOut),
+            gone: &[],
+        }
+    }
+
+    /// What a source's answer about a group's figures fails for, if it fails.
+    pub(crate) fn trouble(&self, of: Of, group: Group) -> Option<Reason> {
+        if self.gone.contains(&of) {
+            return Some(Reason::Refused);
+        }
+        if self.failing.contains(&of) {
+            return reason(of, group, &self.failure);
+        }
+        None
+    }
+
+    pub(crate) fn found(&self, figure: Figure) -> Found {
+        let (queue, group) = (queue(figure), figure.group());
+        let first = first(figure);
+        let sound = queue.iter().find(|of| self.trouble(**of, group).is_none());
+        match (sound, self.trouble(first, group)) {
+            (Some(of), _) => Found::Said(*of),
+            (None, Some(reason)) => Found::Nothing(first, reason),
+            (None, None) => unreachable!("the first is sound, or in trouble"),
+        }
+    }
+
+    /// Whether somebody had to stand in, or nobody could.
+    pub(crate) fn is_partial(&self) -> bool {
+        let is_first = |figure: Figure| self.found(figure) == Found::Said(first(figure));
+        !figures().into_iter().all(is_first)
+    }
+
+    /// Whether the source is asked for anything.
+    pub(crate) fn is_asked(&self, of: Of) -> bool {
+        !self.groups_asked(of).is_empty()
+    }
+
+    /// The troubles that it may be in: one for each question that it fails.
+    pub(crate) fn troubles(&self, of: Of) -> Vec<Reason> {
+        let groups = self.groups_asked(of).into_iter();
+        groups.filter_map(|group| self.trouble(of, group)).collect()
+    }
+
+    /// What it is asked for: where all before it fail, and as the witness.
+    fn groups_asked(&self, of: Of) -> Vec<Group> {
+        let is_reached = |figure: &Figure| {
+            let queue = queue(*figure);
+            let place = queue.iter().position(|one| *one == of);
+            place.is_some_and(|place| {
+                let before = &queue[..place];
+                let fails = |of: &Of| self.trouble(*of, figure.group()).is_some();
+                before.iter().all(fails)
+            })
+        };
+        let reached = figures().into_iter().filter(is_reached);
+        let mut groups: Vec<Group> = reached.map(Figure::group).collect();
+        if of == WITNESS {
+            groups.push(Group::Prices);
+        }
+        groups
+    }
+}
