@@ -25,6 +25,8 @@ use crate::{
 
 const PATH: &str = "/api/v1/stream";
 const REQUEST: &str = "GET /api/v1/stream HTTP/1.1\r\nHost: x\r\n\r\n";
+/// What a slow client is far behind: half a megabyte.
+const PUBLISHED: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An event as a browser would see it.
@@ -330,5 +332,58 @@ async fn a_client_that_takes_nothing_is_let_go_and_delays_nobody() {
         "{:?}",
         since.elapsed()
     );
+    parts.stop.cancel();
+}
+
+/// The kernel's own clock is waited for here, which cannot be made to jump.
+#[tokio::test]
+async fn a_client_whose_host_takes_nothing_is_let_go_before_any_buffer_is_full() {
+    let parts = quiet_parts().await;
+    let summary = parts.service.fetch_dashboard_summary().await.value;
+    let address = listening_on(&parts).await;
+    let _stuck = stuck_client(address, REQUEST, "200").await;
+    let _reading = stream(&parts).await.expect("a place");
+    assert!(stream(&parts).await.is_none(), "two have all the places");
+    for _ in 0..3 {
+        parts.publish(&summary);
+        tokio::task::yield_now().await;
+    }
+    let _place = until("the place of the one whose host takes nothing", || {
+        stream(&parts)
+    })
+    .await;
+    parts.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_slow_client_gets_no_backlog_and_hears_how_many_it_missed() {
+    let parts = quiet_parts().await;
+    let summary = parts.service.fetch_dashboard_summary().await.value;
+    let address = listening_on(&parts).await;
+    let mut client = stuck_client(address, REQUEST, "200").await;
+    let mut newest = 0;
+    for _ in 0..PUBLISHED {
+        newest = parts.publish(&summary);
+        // The connection takes its turn, so that no update is skipped for want of one.
+        tokio::task::yield_now().await;
+    }
+    let mut heard = Vec::new();
+    let reading = async {
+        while !String::from_utf8_lossy(&heard).contains(&format!("\"seq\":{newest},")) {
+            let read = client.read_buf(&mut heard).await.expect("it is open");
+            assert!(read > 0, "it was closed");
+        }
+    };
+    timeout(PATIENCE, reading)
+        .await
+        .expect("the newest in time");
+    let heard = String::from_utf8_lossy(&heard);
+    let updates = heard.matches("event: dashboard_update").count();
+    let behind = |text: &str| text.split(['}', ',']).next()?.parse::<usize>().ok();
+    let gaps = heard.split("\"missed\":").skip(1);
+    let missed: Vec<usize> = gaps.map(|text| behind(text).expect("a number")).collect();
+    assert!(updates + missed.len() <= 20, "{updates}: a backlog");
+    let accounted = updates + missed.len() + missed.iter().sum::<usize>();
+    assert_eq!(accounted, PUBLISHED, "{missed:?}");
     parts.stop.cancel();
 }
