@@ -154,13 +154,20 @@ impl Figure {
         }
     }
 
+    /// For a change in percent, the figure that changed.
+    pub(crate) const fn changed(self) -> Option<Self> {
+        match self {
+            Self::Change24h(symbol) => Some(Self::Price(symbol)),
+            Self::MarketCapChange24h => Some(Self::MarketCap),
+            Self::FundChange(fund) => Some(Self::FundPrice(fund)),
+            _ => None,
+        }
+    }
+
     /// Whether two sources can be held against one another: for a change of some percent, a fifth
     /// more or less says nothing.
     pub(crate) const fn is_level(self) -> bool {
-        !matches!(
-            self,
-            Self::Change24h(_) | Self::MarketCapChange24h | Self::FundChange(_)
-        )
+        self.changed().is_none()
     }
 
     /// The currency that a price from this source is quoted in.

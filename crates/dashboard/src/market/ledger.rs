@@ -277,18 +277,20 @@ impl Ledger {
         page.map(|page| page.samples.clone()).unwrap_or_default()
     }
 
-    /// Prices that the witness contradicts are not good until the two agree again.
+    /// What the witness contradicts is not good until the two agree again.
     fn hear_witness(&mut self) {
-        let witness = self.witness();
+        let (witness, hard) = (self.witness(), self.pace.hard(Group::Prices));
         let Some(prices) = self.pages.get_mut(&Group::Prices) else {
             return;
         };
-        for (figure, said) in witness {
-            let sample = prices.samples.get(&figure);
-            if sample.is_some_and(|sample| contradicts(&said, sample)) {
-                prices.rejected.insert(figure, Reason::SourcesDisagree);
-            }
+        let mut said = Batch::new();
+        for (figure, sample) in &prices.samples {
+            said.figures.insert(*figure, Ok(sample.clone()));
         }
+        let doubted = prices.doubted(&said, &witness, hard, Group::Prices.first_source());
+        let doubted = doubted.into_iter();
+        let doubted = doubted.map(|figure| (figure, Reason::SourcesDisagree));
+        prices.rejected.extend(doubted);
     }
 
     /// Writes down that a group keeps its round waiting. It is asked until `wait` after the claim,
@@ -422,9 +424,9 @@ impl Page {
         };
         let doubted = good().filter(|&(figure, sample)| is_doubted(figure, sample));
         let mut doubted: HashSet<Figure> = doubted.map(|(figure, _)| figure).collect();
-        let is_of_doubted = |figure: &Figure| match figure {
-            Figure::Change24h(symbol) => doubted.contains(&Figure::Price(*symbol)),
-            _ => false,
+        let is_of_doubted = |figure: &Figure| {
+            let changed = figure.changed();
+            changed.is_some_and(|changed| doubted.contains(&changed))
         };
         let changes: Vec<Figure> = good()
             .map(|(figure, _)| figure)

@@ -232,7 +232,9 @@ impl Market {
         }
     }
 
-    fn record(&self, claim: &Claim, attempts: Vec<Attempt>) -> Outcome {
+    fn record(&self, claim: &Claim, mut attempts: Vec<Attempt>) -> Outcome {
+        // Whoever answered sooner: a price that is contradicted takes no good one's place.
+        attempts.sort_by_key(|(group, _)| *group != Group::CrossCheck);
         let worked = attempts.iter().any(|(_, attempt)| attempt.is_ok());
         let answered: Vec<Group> = attempts.iter().map(|(group, _)| *group).collect();
         for (group, attempt) in attempts {
