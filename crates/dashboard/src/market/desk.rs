@@ -178,7 +178,7 @@ impl Desk {
             (Group::Prices, Source::Binance) => binance::prices(upstream, &symbols, until).await,
             (Group::Prices, Source::Coinbase) => coinbase::prices(upstream, &symbols, until).await,
             (Group::Prices | Group::CrossCheck, Source::Kraken) => {
-                kraken::prices(upstream, &symbols, until).await
+                kraken::prices(upstream, group, &symbols, until).await
             }
             (Group::Prices, Source::CoinGecko) => {
                 coingecko::prices(upstream, &symbols, until).await

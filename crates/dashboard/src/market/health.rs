@@ -31,6 +31,11 @@ const RETRY_EARNED: u32 = 100;
 const RETRY_COST: u32 = 1_000;
 const RETRY_RESERVE: u32 = 5_000;
 
+/// A trouble that a source was not asked about again for this long is over, if it answered something
+/// else since: it stood in, and nobody needs it to any more. What goes on failing is asked about more
+/// often, every ten minutes at the least.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(15 * 60);
+
 /// One source's health.
 #[derive(Debug)]
 pub(crate) struct Health {
@@ -49,8 +54,17 @@ struct Chart {
     failed_reads: u64,
     calls: u64,
     last_success: Option<Timestamp>,
+    answered_at: Option<Instant>,
     /// What still fails, the newest last: one question may fail while another is answered.
-    troubles: Vec<(Group, Reason)>,
+    troubles: Vec<Trouble>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Trouble {
+    group: Group,
+    reason: Reason,
+    /// When it was last met.
+    at: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +106,7 @@ impl Health {
                 failed_reads: 0,
                 calls: 0,
                 last_success: None,
+                answered_at: None,
                 troubles: Vec::new(),
             }),
         }
@@ -142,8 +157,10 @@ impl Health {
     }
 
     /// Its latest answer for these figures was of no use.
-    pub(crate) fn complain(&self, group: Group, trouble: Reason) {
-        self.chart().note(self.source, group, Some(trouble));
+    pub(crate) fn complain(&self, group: Group, reason: Reason, now: Instant) {
+        let at = now;
+        let trouble = Trouble { group, reason, at };
+        self.chart().suffer(self.source, trouble);
     }
 
     /// Leaves it alone for so long.
@@ -164,7 +181,7 @@ impl Health {
                 Breaker::Probing => answer::Breaker::HalfOpen,
             },
             last_success: chart.last_success,
-            last_error: chart.troubles.last().map(|(_, reason)| *reason),
+            last_error: chart.trouble(now),
             cooling_until: chart
                 .cooling
                 .filter(|c| now < c.until)
@@ -184,26 +201,46 @@ impl Health {
 }
 
 impl Chart {
-    /// How a question fared. Not having asked tells less than why nobody asks.
-    fn note(&mut self, source: Source, group: Group, trouble: Option<Reason>) {
+    /// A question failed. Not having asked tells less than why nobody asks.
+    fn suffer(&mut self, source: Source, trouble: Trouble) {
         let is_unasked = matches!(
-            trouble,
-            Some(Reason::BreakerOpen | Reason::CoolingDown | Reason::OverBudget)
+            trouble.reason,
+            Reason::BreakerOpen | Reason::CoolingDown | Reason::OverBudget
         );
-        if is_unasked && !self.troubles.is_empty() {
+        let failed = !self.troubles.is_empty();
+        if is_unasked && failed {
+            let mut known = self.troubles.iter_mut();
+            if let Some(known) = known.find(|known| known.group == trouble.group) {
+                known.at = trouble.at;
+            }
             return;
         }
-        let failed = !self.troubles.is_empty();
-        self.troubles.retain(|(about, _)| *about != group);
-        self.troubles.extend(trouble.map(|reason| (group, reason)));
-        let source = source.name();
-        match self.troubles.last() {
-            Some((_, reason)) if !failed => {
-                tracing::warn!(source, cause = reason.code(), "source fails");
-            }
-            None if failed => tracing::info!(source, "source works again"),
-            _ => {}
+        self.troubles.retain(|known| known.group != trouble.group);
+        self.troubles.push(trouble);
+        if !failed {
+            let cause = trouble.reason.code();
+            tracing::warn!(source = source.name(), cause, "source fails");
         }
+    }
+
+    /// A question was answered.
+    fn recover(&mut self, source: Source, group: Group) {
+        let failed = !self.troubles.is_empty();
+        self.troubles.retain(|known| known.group != group);
+        if failed && self.troubles.is_empty() {
+            tracing::info!(source = source.name(), "source works again");
+        }
+    }
+
+    /// The newest trouble that counts.
+    fn trouble(&self, now: Instant) -> Option<Reason> {
+        let is_over = |trouble: &Trouble| {
+            let has_answered = self.answered_at.is_some_and(|at| trouble.at < at);
+            has_answered && now.duration_since(trouble.at) > FORGOTTEN_AFTER
+        };
+        let mut newest_first = self.troubles.iter().rev();
+        let counts = newest_first.find(|trouble| !is_over(trouble));
+        counts.map(|trouble| trouble.reason)
     }
 
     /// A shorter word never shortens a longer one. Whether this one counts.
@@ -256,7 +293,7 @@ impl Pass<'_> {
     }
 
     /// The read succeeded.
-    pub(crate) fn succeed(self, shown: Timestamp) {
+    pub(crate) fn succeed(self, now: Instant, shown: Timestamp) {
         let mut chart = self.health.chart();
         if chart.breaker != (Breaker::Closed { failures: 0 }) {
             if self.is_probe {
@@ -266,14 +303,20 @@ impl Pass<'_> {
         }
         chart.unsaid_cool_downs = 0;
         chart.last_success = Some(shown);
-        chart.note(self.health.source, self.group, None);
+        chart.answered_at = Some(now);
+        chart.recover(self.health.source, self.group);
     }
 
     /// The read failed.
     pub(crate) fn fail(self, error: &UpstreamError, now: Instant) {
         let mut chart = self.health.chart();
         chart.failed_reads += 1;
-        chart.note(self.health.source, self.group, Some(error.reason()));
+        let trouble = Trouble {
+            group: self.group,
+            reason: error.reason(),
+            at: now,
+        };
+        chart.suffer(self.health.source, trouble);
         let failures = match (chart.breaker, error.verdict()) {
             // A probe that was not made is given back when the pass is dropped.
             (_, Verdict::Unasked) => return,
@@ -353,7 +396,7 @@ mod tests {
             Err(UpstreamError::BreakerOpen)
         ));
         assert!(!probe.take_retry());
-        probe.succeed(crate::clock::now());
+        probe.succeed(later, crate::clock::now());
         assert!(health.admit(Group::Prices, later).is_ok());
     }
 
@@ -392,7 +435,7 @@ mod tests {
         for _ in 0..1_000 {
             let pass = health.admit(Group::Prices, now).expect("nothing failed");
             retries += u32::from(pass.take_retry());
-            pass.succeed(crate::clock::now());
+            pass.succeed(now, crate::clock::now());
         }
         assert!(
             (100..=110).contains(&retries),

@@ -162,7 +162,7 @@ impl Upstream {
         };
         let read = retry_with_backoff(&self.clock, &pass, deadline, attempt).await;
         match &read {
-            Ok(_) => pass.succeed(self.clock.now()),
+            Ok(_) => pass.succeed(self.clock.monotonic(), self.clock.now()),
             Err(error) => {
                 tracing::debug!(
                     source = self.source.name(),
@@ -188,7 +188,8 @@ impl Upstream {
     pub(crate) fn complain(&self, group: Group, error: &UpstreamError) {
         // Whoever used up the time, it was not this source.
         if !matches!(error, UpstreamError::NoTimeLeft) {
-            self.health.complain(group, error.reason());
+            let now = self.clock.monotonic();
+            self.health.complain(group, error.reason(), now);
         }
     }
 

@@ -51,9 +51,11 @@ const fn pair(symbol: Symbol) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// The last prices, in one call. One unknown pair would fail the whole list.
+/// The last prices, in one call: to show them, or to hold others against them. One unknown pair would
+/// fail the whole list.
 pub(crate) async fn prices(
     upstream: &Upstream,
+    group: Group,
     symbols: &[Symbol],
     deadline: Instant,
 ) -> Result<Batch, UpstreamError> {
@@ -65,7 +67,8 @@ pub(crate) async fn prices(
         return Err(UpstreamError::NotOffered);
     }
     let asked: Vec<&str> = offered.iter().map(|(_, (asked, _))| *asked).collect();
-    let pairs: HashMap<String, Pair> = ticker_of(upstream, &asked.join(","), deadline).await?;
+    let pairs: HashMap<String, Pair> =
+        ticker_of(upstream, group, &asked.join(","), deadline).await?;
     let now = upstream.now();
     let mut batch = Batch::new();
     for (symbol, (_, name)) in offered {
@@ -86,7 +89,7 @@ pub(crate) async fn ticker(
     deadline: Instant,
 ) -> Result<Ticker, UpstreamError> {
     let (asked, name) = pair(symbol).ok_or(UpstreamError::NotOffered)?;
-    let pairs = ticker_of(upstream, asked, deadline).await?;
+    let pairs = ticker_of(upstream, Group::Prices, asked, deadline).await?;
     let pair = pairs
         .get(name)
         .ok_or(UpstreamError::Rejected(Reason::NotInAnswer))?;
@@ -159,10 +162,11 @@ fn bar(row: &Json, interval: Interval) -> Result<Bar, Reason> {
 
 async fn ticker_of(
     upstream: &Upstream,
+    group: Group,
     pairs: &str,
     deadline: Instant,
 ) -> Result<HashMap<String, Pair>, UpstreamError> {
-    let ask = Ask::new(Group::Prices, "/0/public/Ticker").query("pair", pairs);
+    let ask = Ask::new(group, "/0/public/Ticker").query("pair", pairs);
     upstream.read_with(&ask, deadline, opened).await
 }
 
