@@ -1,8 +1,10 @@
 //! Every source switched to every failure of the simulator: alone, with those before it gone, and all
 //! together; with nothing known before, and with a last good value of everything.
 
+mod doubt;
 mod failure;
 mod queue;
+mod recovery;
 mod stage;
 mod truth;
 mod verdict;
@@ -16,10 +18,10 @@ use dashboard::market::figure::Source as Of;
 use tokio::runtime::{Builder, Runtime};
 
 use failure::Failure;
-use queue::Outage;
+use queue::{Known, Outage};
 use stage::{Patience, Stage, moments};
-use truth::Truth;
-use verdict::{Known, sources_flaws, summary_flaws};
+use truth::Truths;
+use verdict::{sources_flaws, summary_flaws};
 
 /// How many stages stand at once while they compute, or wait for a second attempt now and then.
 const BUSY: usize = 6;
@@ -90,14 +92,14 @@ fn all_sources_failing_together_in_any_way_leave_what_was_known_or_null() {
 
 /// Plays cases, several at once, each under a runtime of its own.
 fn play(cases: Vec<Case>, patience: Patience, at_once: usize) {
-    let [before, now] = moments().map(|moment| runtime().block_on(Truth::of(moment)));
+    let truths = runtime().block_on(Truths::of(moments(), &failure::SKEWS));
     let (left, wrong) = (Mutex::new(cases.into_iter()), Mutex::new(Vec::new()));
     let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
     thread::scope(|scope| {
         for _ in 0..at_once {
             scope.spawn(|| {
                 while let Some(case) = next() {
-                    let flaws = runtime().block_on(flaws(&case, patience, [&before, &now]));
+                    let flaws = runtime().block_on(flaws(&case, patience, &truths));
                     let mut wrong = wrong.lock().expect("nobody panics with it");
                     wrong.extend(flaws.into_iter().map(|flaw| format!("{case:?}: {flaw}")));
                 }
@@ -114,11 +116,7 @@ fn runtime() -> Runtime {
 }
 
 /// What is told otherwise than it should be.
-async fn flaws(
-    (outage, known): &Case,
-    patience: Patience,
-    [before, now]: [&Truth; 2],
-) -> Vec<String> {
+async fn flaws((outage, known): &Case, patience: Patience, truths: &Truths) -> Vec<String> {
     let [start, end] = moments();
     let stage = match known {
         Known::Nothing => Stage::at(end, patience).await,
@@ -135,7 +133,7 @@ async fn flaws(
     stage.suffer(outage).await;
     let summary = stage.refreshed().await;
     let sources = stage.json("/api/v1/sources").await;
-    let mut flaws = summary_flaws(&summary, outage, *known, [before, now]);
+    let mut flaws = summary_flaws(&summary, outage, *known, truths);
     flaws.extend(sources_flaws(&sources, outage, *known, |of| {
         stage.calls_of(of)
     }));

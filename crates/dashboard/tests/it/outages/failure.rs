@@ -8,8 +8,11 @@ use market_sim::{FaultKind, Poison, RetryAfter};
 /// A way to fail, and why it is no answer.
 pub(crate) type Failure = (FaultKind, Reason);
 
-/// The whole menu of the simulator. Not in it: a skew, which is a lie and no failure (`lies.rs`), and
-/// one field that is wrong, which is a part of an answer (`parts.rs`).
+/// Hundredths of the right prices, as who sees another market tells them.
+pub(crate) const SKEWS: [u32; 2] = [50, 150];
+
+/// The whole menu of the simulator, but for what takes too long ([`slow`]) and for one wrong field,
+/// which is a part of an answer.
 pub(crate) fn menu() -> Vec<Failure> {
     let canned = |status, body: &str| FaultKind::Canned {
         status,
@@ -44,6 +47,8 @@ pub(crate) fn menu() -> Vec<Failure> {
         },
         Reason::RateLimited,
     ));
+    let skews = SKEWS.map(|percent| (FaultKind::Skew { percent }, Reason::SourcesDisagree));
+    menu.extend(skews);
     menu.extend(refusals());
     menu.extend(poisons());
     menu
@@ -120,6 +125,8 @@ pub(crate) fn reason(of: Of, group: Group, (kind, usual): &Failure) -> Option<Re
         (Some(Poison::Zero | Poison::Listed), Of::Taapi) => None,
         // The text of a number that no number can hold; a text at all where numbers are written.
         (Some(Poison::Huge), _) if !writes_texts(of, group) => Some(Reason::NotDecodable),
+        // Who sees another market answers.
+        _ if matches!(kind, FaultKind::Skew { .. }) => None,
         _ if matches!(kind, FaultKind::Status { status: 200, .. }) => {
             Some(error_in_a_good_answer(of, group))
         }

@@ -41,7 +41,15 @@ pub(crate) fn first(figure: Figure) -> Of {
 }
 
 /// Asked each minute all the same: the witness of prices.
-const WITNESS: Of = Of::Kraken;
+pub(crate) const WITNESS: Of = Of::Kraken;
+
+/// What was known when an outage began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    Nothing,
+    /// A good value of every figure, some minutes old.
+    Everything,
+}
 
 /// Who fails, and how.
 #[derive(Clone, Debug)]
@@ -58,7 +66,7 @@ pub(crate) enum Found {
     /// A source says so now.
     Said(Of),
     /// Everybody failed, the first of whom for this reason: the last good value, or none.
-    Nothing(Of, Reason),
+    Nothing(Reason),
 }
 
 impl Outage {
@@ -84,19 +92,12 @@ impl Outage {
 
     pub(crate) fn found(&self, figure: Figure) -> Found {
         let (queue, group) = (queue(figure), figure.group());
-        let first = first(figure);
         let sound = queue.iter().find(|of| self.trouble(**of, group).is_none());
-        match (sound, self.trouble(first, group)) {
+        match (sound, self.trouble(first(figure), group)) {
             (Some(of), _) => Found::Said(*of),
-            (None, Some(reason)) => Found::Nothing(first, reason),
+            (None, Some(reason)) => Found::Nothing(reason),
             (None, None) => unreachable!("the first is sound, or in trouble"),
         }
-    }
-
-    /// Whether somebody had to stand in, or nobody could.
-    pub(crate) fn is_partial(&self) -> bool {
-        let is_first = |figure: Figure| self.found(figure) == Found::Said(first(figure));
-        !figures().into_iter().all(is_first)
     }
 
     /// Whether the source is asked for anything.

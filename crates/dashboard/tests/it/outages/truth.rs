@@ -10,20 +10,50 @@ use dashboard::market::{
 };
 use hyper::{Request, header::USER_AGENT};
 use jiff::Timestamp;
-use market_sim::{SimOptions, SimTime, Simulator, keys};
+use market_sim::{Fault, FaultKind, SimOptions, SimTime, Simulator, Source, keys};
 use serde_json::{Value, json};
 use tower_service::Service as _;
+
+/// The market at the moments of the two rounds, and as it looks to who sees another one at the second.
+pub(crate) struct Truths {
+    pub(crate) before: Truth,
+    pub(crate) now: Truth,
+    skewed: Vec<(u32, Truth)>,
+}
+
+impl Truths {
+    pub(crate) async fn of([before, now]: [Timestamp; 2], percents: &[u32]) -> Self {
+        let mut skewed = Vec::new();
+        for &percent in percents {
+            skewed.push((percent, Truth::of(now, percent).await));
+        }
+        Self {
+            before: Truth::of(before, 100).await,
+            now: Truth::of(now, 100).await,
+            skewed,
+        }
+    }
+
+    /// What everybody says who sees so many hundredths of the right prices.
+    pub(crate) fn seen_at(&self, percent: u32) -> &Truth {
+        let seen = self.skewed.iter().find(|(of, _)| *of == percent);
+        &seen.expect("it was looked at").1
+    }
+}
 
 /// Figures of one moment, by who says them.
 pub(crate) struct Truth(HashMap<(Of, Figure), Value>);
 
 impl Truth {
-    pub(crate) async fn of(moment: Timestamp) -> Self {
+    async fn of(moment: Timestamp, percent: u32) -> Self {
         let options = SimOptions {
             time: SimTime::FrozenAt(moment),
             ..SimOptions::default()
         };
         let simulator = Simulator::offline(options).expect("a seeded market needs no file");
+        for source in Source::ALL {
+            simulator.inject(source, Fault::always(FaultKind::Skew { percent }));
+        }
         let mut truth = Self(HashMap::new());
         for symbol in Symbol::ALL {
             truth.learn_coin(&simulator, symbol).await;

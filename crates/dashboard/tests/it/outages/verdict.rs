@@ -3,22 +3,14 @@
 use std::collections::HashMap;
 
 use dashboard::market::figure::{Figure, Group, Reason, Source as Of};
-use market_sim::{FaultKind, Poison};
 use serde_json::{Value, json};
 
 use super::{
+    doubt::{is_doubted, said},
     failure::is_left_alone,
-    queue::{Found, Outage, figures, first},
-    truth::Truth,
+    queue::{Found, Known, Outage, figures, first},
+    truth::Truths,
 };
-
-/// What was known when the outage began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Known {
-    Nothing,
-    /// A good value of every figure, some minutes old.
-    Everything,
-}
 
 /// Two computations of one RSI, over different numbers of bars.
 const RSI_TOLERANCE: f64 = 1e-6;
@@ -38,13 +30,15 @@ pub(crate) fn summary_flaws(
     summary: &Value,
     outage: &Outage,
     known: Known,
-    truths: [&Truth; 2],
+    truths: &Truths,
 ) -> Vec<String> {
     let mut flaws = Flaws::default();
     let mut sources: HashMap<Group, Vec<&str>> = HashMap::new();
+    let mut is_partial = false;
     for figure in figures() {
         let expected = Expected::of(figure, outage, known, truths);
         flaws.check(summary, figure, &expected);
+        is_partial |= !expected.is_whole(figure);
         let sources = sources.entry(figure.group()).or_default();
         let name = expected.source.name();
         if expected.value.is_some() && !sources.contains(&name) {
@@ -58,31 +52,36 @@ pub(crate) fn summary_flaws(
         let told = &summary["data_sources"][group.name()];
         flaws.expect(group.name(), told, &json!(names.join(",")));
     }
-    let is_partial = json!(outage.is_partial());
-    flaws.expect("partial_failure", &summary["partial_failure"], &is_partial);
+    flaws.expect(
+        "partial_failure",
+        &summary["partial_failure"],
+        &json!(is_partial),
+    );
     flaws.0
 }
 
 impl Expected {
-    fn of(figure: Figure, outage: &Outage, known: Known, [before, now]: [&Truth; 2]) -> Self {
+    fn of(figure: Figure, outage: &Outage, known: Known, truths: &Truths) -> Self {
         let first = first(figure);
-        let found = match outage.found(figure) {
-            // Who stands in is held against the last good value.
-            Found::Said(of) if of != first && is_lie(of, outage) && known == Known::Everything => {
-                Found::Nothing(first, Reason::SourcesDisagree)
+        let last_good = || truths.before.said(first, figure).clone();
+        let is_doubted = is_doubted(figure, outage, known, truths);
+        let (status, source, error, value) = match (outage.found(figure), known) {
+            (Found::Said(of), _) if !is_doubted => {
+                ("fresh", of, None, Some(said(truths, of, figure, outage)))
             }
-            found => found,
-        };
-        let (status, value) = match (found, known) {
-            (Found::Said(of), _) => ("fresh", Some(said(now, of, figure, outage))),
-            (Found::Nothing(..), Known::Everything) => {
-                ("stale", Some(before.said(first, figure).clone()))
+            // Nobody knows who is right: what there is is shown, and marked.
+            (Found::Said(of), Known::Nothing) => {
+                let value = said(truths, of, figure, outage);
+                ("stale", of, Some(Reason::SourcesDisagree), Some(value))
             }
-            (Found::Nothing(..), Known::Nothing) => ("missing", None),
-        };
-        let (source, error) = match found {
-            Found::Said(of) => (of, None),
-            Found::Nothing(first, reason) => (first, Some(reason)),
+            (Found::Said(_), Known::Everything) => {
+                let error = Some(Reason::SourcesDisagree);
+                ("stale", first, error, Some(last_good()))
+            }
+            (Found::Nothing(reason), Known::Everything) => {
+                ("stale", first, Some(reason), Some(last_good()))
+            }
+            (Found::Nothing(reason), Known::Nothing) => ("missing", first, Some(reason), None),
         };
         Self {
             status,
@@ -90,6 +89,11 @@ impl Expected {
             error,
             value,
         }
+    }
+
+    /// Whether nobody had to stand in.
+    fn is_whole(&self, figure: Figure) -> bool {
+        self.status == "fresh" && self.source == first(figure)
     }
 }
 
@@ -187,23 +191,6 @@ impl Flaws {
             self.add(format!("{what} is {told} and not {expected}"));
         }
     }
-}
-
-/// What the source says now; where it lies and its lie can be true, that.
-fn said(now: &Truth, of: Of, figure: Figure, outage: &Outage) -> Value {
-    let truth = now.said(of, figure).clone();
-    if is_lie(of, outage) && truth.is_number() {
-        json!(0)
-    } else {
-        truth
-    }
-}
-
-fn is_lie(of: Of, outage: &Outage) -> bool {
-    let zero = FaultKind::Poison {
-        value: Poison::Zero,
-    };
-    outage.failing.contains(&of) && outage.failure.0 == zero
 }
 
 /// Who is named where nobody says anything.
