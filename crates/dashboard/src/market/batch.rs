@@ -74,12 +74,12 @@ impl Batch {
     /// source said that was asked first.
     pub(crate) fn complete_with(&mut self, other: Self) {
         for (figure, read) in other.figures {
-            let own = self
-                .figures
-                .entry(figure)
-                .or_insert(Err(Reason::NotInAnswer));
-            if own.is_err() && read.is_ok() {
-                *own = read;
+            let is_better = match self.figures.get(&figure) {
+                None => true,
+                Some(own) => own.is_err() && read.is_ok(),
+            };
+            if is_better {
+                self.figures.insert(figure, read);
             }
         }
         self.lasts = self.lasts.into_iter().chain(other.lasts).min();
