@@ -3,9 +3,11 @@
 
 mod doubt;
 mod failure;
+mod field;
 mod queue;
 mod recovery;
 mod stage;
+mod stream;
 mod truth;
 mod verdict;
 
@@ -18,7 +20,7 @@ use dashboard::market::figure::Source as Of;
 use tokio::runtime::{Builder, Runtime};
 
 use failure::Failure;
-use queue::{Known, Outage};
+use queue::{Known, Outage, everything};
 use stage::{Patience, Stage, moments};
 use truth::Truths;
 use verdict::{sources_flaws, summary_flaws};
@@ -57,6 +59,7 @@ fn cases(places: &[(Vec<Of>, &'static [Of])], menu: &[Failure]) -> Vec<Case> {
             let outage = Outage {
                 failing: failing.clone(),
                 failure: failure.clone(),
+                hits: everything,
                 gone,
             };
             cases.extend([

@@ -245,7 +245,18 @@ async fn messages_of_no_use_change_no_figure() {
         FaultKind::Garbage,
         FaultKind::Html,
         FaultKind::Empty,
+        FaultKind::Pending,
+        FaultKind::Status {
+            status: 500,
+            retry_after: None,
+        },
+        FaultKind::Redirect {
+            to: "http://127.0.0.1:1/".to_owned(),
+        },
         poison(Poison::Nan),
+        poison(Poison::Text),
+        poison(Poison::Empty),
+        poison(Poison::Listed),
         poison(Poison::Zero),
         poison(Poison::Negative),
         poison(Poison::Huge),
@@ -279,6 +290,35 @@ async fn messages_of_no_use_change_no_figure() {
         listening.stand.simulator.reset();
     }
     assert_eq!(listening.count(|report| report.reconnects), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_sees_another_market_is_marked_and_takes_no_good_price_away() {
+    for percent in [50, 150] {
+        let listening = Listening::new(pace()).await;
+        let before = listening.settled().await;
+        listening.spoil(FaultKind::Skew { percent });
+        let heard = listening.count(|report| report.messages);
+        listening.stand.simulator.step(SECOND);
+        until("the lies", || async {
+            (listening.count(|report| report.messages) >= heard + 7).then_some(())
+        })
+        .await;
+        let marked = until("every price to be marked", || async {
+            let summary = listening.round().await;
+            let is_marked =
+                |symbol| summary["fields"][&names(symbol)[0]]["error"] == "sources_disagree";
+            Symbol::ALL.into_iter().all(is_marked).then_some(summary)
+        })
+        .await;
+        for symbol in Symbol::ALL {
+            for name in names(symbol) {
+                assert_eq!(marked[&name], before[&name], "{percent}: {name}");
+                let status = &marked["fields"][&name]["status"];
+                assert_eq!(status, "stale", "{percent}: {name}");
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

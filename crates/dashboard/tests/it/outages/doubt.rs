@@ -65,7 +65,7 @@ fn witnessed(level: Figure, of: Of, outage: &Outage) -> Option<Figure> {
         Symbol::Bnb => Figure::Price(Symbol::Btc),
         _ => level,
     };
-    let is_heard = outage.trouble(WITNESS, level.group()).is_none();
+    let is_heard = outage.trouble(WITNESS, level).is_none();
     let is_comparable = of != WITNESS && outage.found(price) == Found::Said(of);
     (is_heard && is_comparable).then_some(price)
 }

@@ -12,7 +12,7 @@ pub(crate) type Failure = (FaultKind, Reason);
 pub(crate) const SKEWS: [u32; 2] = [50, 150];
 
 /// The whole menu of the simulator, but for what takes too long ([`slow`]) and for one wrong field,
-/// which is a part of an answer.
+/// which is a part of an answer (`field.rs`).
 pub(crate) fn menu() -> Vec<Failure> {
     let canned = |status, body: &str| FaultKind::Canned {
         status,

@@ -56,6 +56,8 @@ pub(crate) enum Known {
 pub(crate) struct Outage {
     pub(crate) failing: Vec<Of>,
     pub(crate) failure: Failure,
+    /// Which figures it takes.
+    pub(crate) hits: fn(Figure) -> bool,
     /// Sources that are gone besides, so that those behind them are asked.
     pub(crate) gone: &'static [Of],
 }
@@ -75,25 +77,26 @@ impl Outage {
         Self {
             failing: Vec::new(),
             failure: (FaultKind::Hang, Reason::TimedOut),
+            hits: everything,
             gone: &[],
         }
     }
 
-    /// What a source's answer about a group's figures fails for, if it fails.
-    pub(crate) fn trouble(&self, of: Of, group: Group) -> Option<Reason> {
+    /// What a source's answer about a figure fails for, if it fails.
+    pub(crate) fn trouble(&self, of: Of, figure: Figure) -> Option<Reason> {
         if self.gone.contains(&of) {
             return Some(Reason::Refused);
         }
-        if self.failing.contains(&of) {
-            return reason(of, group, &self.failure);
+        if self.failing.contains(&of) && (self.hits)(figure) {
+            return reason(of, figure.group(), &self.failure);
         }
         None
     }
 
     pub(crate) fn found(&self, figure: Figure) -> Found {
-        let (queue, group) = (queue(figure), figure.group());
-        let sound = queue.iter().find(|of| self.trouble(**of, group).is_none());
-        match (sound, self.trouble(first(figure), group)) {
+        let mut queue = queue(figure).iter();
+        let sound = queue.find(|of| self.trouble(**of, figure).is_none());
+        match (sound, self.trouble(first(figure), figure)) {
             (Some(of), _) => Found::Said(*of),
             (None, Some(reason)) => Found::Nothing(reason),
             (None, None) => unreachable!("the first is sound, or in trouble"),
@@ -102,31 +105,37 @@ impl Outage {
 
     /// Whether the source is asked for anything.
     pub(crate) fn is_asked(&self, of: Of) -> bool {
-        !self.groups_asked(of).is_empty()
+        !self.asked_for(of).is_empty()
     }
 
-    /// The troubles that it may be in: one for each question that it fails.
+    /// The troubles that it may be in: one for each question whose answer is of no use at all.
     pub(crate) fn troubles(&self, of: Of) -> Vec<Reason> {
-        let groups = self.groups_asked(of).into_iter();
-        groups.filter_map(|group| self.trouble(of, group)).collect()
+        let asked = self.asked_for(of);
+        let is_useful = |group: Group| {
+            let mut about = asked.iter().filter(|figure| figure.group() == group);
+            about.any(|figure| self.trouble(of, *figure).is_none())
+        };
+        let useless = asked.iter().filter(|figure| !is_useful(figure.group()));
+        let troubles = useless.filter_map(|figure| self.trouble(of, *figure));
+        troubles.collect()
     }
 
     /// What it is asked for: where all before it fail, and as the witness.
-    fn groups_asked(&self, of: Of) -> Vec<Group> {
-        let is_reached = |figure: &Figure| {
+    fn asked_for(&self, of: Of) -> Vec<Figure> {
+        let is_asked = |figure: &Figure| {
             let queue = queue(*figure);
-            let place = queue.iter().position(|one| *one == of);
-            place.is_some_and(|place| {
-                let before = &queue[..place];
-                let fails = |of: &Of| self.trouble(*of, figure.group()).is_some();
-                before.iter().all(fails)
-            })
+            let Some(place) = queue.iter().position(|one| *one == of) else {
+                return false;
+            };
+            let fails = |of: &Of| self.trouble(*of, *figure).is_some();
+            let is_witness = of == WITNESS && figure.group() == Group::Prices;
+            is_witness || queue[..place].iter().all(fails)
         };
-        let reached = figures().into_iter().filter(is_reached);
-        let mut groups: Vec<Group> = reached.map(Figure::group).collect();
-        if of == WITNESS {
-            groups.push(Group::Prices);
-        }
-        groups
+        figures().into_iter().filter(is_asked).collect()
     }
+}
+
+/// A failure of the whole source.
+pub(crate) fn everything(_: Figure) -> bool {
+    true
 }

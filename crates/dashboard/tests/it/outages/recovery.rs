@@ -5,7 +5,7 @@ use market_sim::FaultKind;
 
 use super::{
     PLACES,
-    queue::Outage,
+    queue::{Outage, everything},
     runtime,
     stage::{Patience, Stage, moments},
 };
@@ -17,6 +17,7 @@ fn nothing_is_held_against_a_source_that_is_well_again() {
         let outage = Outage {
             failing: vec![failing],
             failure: (FaultKind::Garbage, Reason::NotDecodable),
+            hits: everything,
             gone,
         };
         let flaws = runtime().block_on(flaws(&outage));

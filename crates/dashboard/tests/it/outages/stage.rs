@@ -115,14 +115,22 @@ impl Stage {
             self.stand.break_source(simulated(*of), gone.clone());
         }
         for of in &outage.failing {
-            let source = simulated(*of);
-            self.stand.break_source(source, outage.failure.0.clone());
-            if matches!(outage.failure.0, FaultKind::RateLimit { .. }) {
-                // Somebody else behind the same address has used it up.
-                let path = format!("/{}/nothing", source.name());
-                wire::get(self.stand.simulator.address(), &path).await;
-            }
+            self.fail(simulated(*of), &outage.failure.0).await;
         }
+    }
+
+    /// Lets one source fail.
+    pub(crate) async fn fail(&self, source: Source, kind: &FaultKind) {
+        self.stand.break_source(source, kind.clone());
+        if matches!(kind, FaultKind::RateLimit { .. }) {
+            // Somebody else behind the same address has used it up.
+            let path = format!("/{}/nothing", source.name());
+            wire::get(self.stand.simulator.address(), &path).await;
+        }
+    }
+
+    pub(crate) fn service(&self) -> &DataService {
+        &self.parts.service
     }
 
     /// The summary of a round made now.
