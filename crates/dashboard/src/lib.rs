@@ -18,4 +18,6 @@ pub mod indicator;
 
 pub mod cache;
 
+mod supervise;
+
 pub mod clock;

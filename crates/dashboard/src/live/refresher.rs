@@ -20,14 +20,13 @@ use crate::{
     clock,
     config::Config,
     market::{Outcome, ROUND_LIMIT, board::Standing, bulletin::News, service::DataService},
+    supervise::supervise,
 };
 
 /// Scheduling and storing, before a refresher that is late counts as dead.
 const LATE_BY: Duration = Duration::from_secs(5);
 /// From this many failed rounds in a row on, pauses grow.
 const PATIENT_ROUNDS: u32 = 3;
-/// What is waited after a panic, so that a panic in each round does not become a busy loop.
-const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// A leader gives a sign of life this often; others look for it three times as often, so that their
 /// clients hear of an update within a third of a second.
 const BEAT: Duration = Duration::from_secs(1);
@@ -81,7 +80,7 @@ impl Refresher {
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
         tokio::spawn(async move {
-            supervise(walk, stop).await;
+            walk_until(stop, walk).await;
             drop(guard);
         });
         Self { pulse, ended }
@@ -128,19 +127,9 @@ async fn hand_over(
     }
 }
 
-/// Starts the walk again when it panics; ends with `stop`, and leaves the board to others.
-async fn supervise(walk: Arc<Walk>, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        let task = tokio::spawn(Arc::clone(&walk).run());
-        let abort = task.abort_handle();
-        tokio::select! {
-            () = stop.cancelled() => abort.abort(),
-            ended = task => {
-                tracing::error!(panicked = ended.is_err(), "the refresher ended and is started again");
-                stop.run_until_cancelled(sleep(RESTART_PAUSE)).await;
-            }
-        }
-    }
+/// Ends with `stop`, and leaves the board to others.
+async fn walk_until(stop: CancellationToken, walk: Arc<Walk>) {
+    supervise("refresher", &stop, || Arc::clone(&walk).run()).await;
     let resigned = timeout(RESIGN_LIMIT, walk.service.board().resign()).await;
     if resigned.is_err() {
         tracing::debug!("no time to leave the board in order");

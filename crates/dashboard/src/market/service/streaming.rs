@@ -5,7 +5,13 @@ use std::sync::Arc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::DataService;
-use crate::market::stream::{Arrival, Pace};
+use crate::{
+    market::{
+        round::Market,
+        stream::{Arrival, Pace},
+    },
+    supervise::supervise,
+};
 
 impl DataService {
     /// Listens to Binance's stream until the guard is dropped. While it brings every coin's price,
@@ -21,13 +27,19 @@ impl DataService {
         let stop = CancellationToken::new();
         let guard = stop.clone().drop_guard();
         let market = Arc::clone(&self.market);
-        let mut feed = market.feed(pace);
         tokio::spawn(async move {
-            while let Some(arrival) = stop.run_until_cancelled(feed.next()).await {
-                market.heed(arrival).await;
-            }
+            supervise("stream", &stop, || listen(Arc::clone(&market), pace)).await;
             market.heed(Arrival::Lost).await;
         });
         guard
+    }
+}
+
+async fn listen(market: Arc<Market>, pace: Pace) {
+    // After a panic nobody has said so.
+    market.heed(Arrival::Lost).await;
+    let mut feed = market.feed(pace);
+    loop {
+        market.heed(feed.next().await).await;
     }
 }
