@@ -4,8 +4,10 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,6 +17,10 @@ use crate::http::{self, Front, Rooms, listener, ws::Pace};
 use crate::live::hub::Hub;
 use crate::live::refresher::Refresher;
 use crate::market::service::{DataService, ServiceError};
+
+/// What finding out what other instances know may take at the start; the service is to be ready
+/// within two seconds, whatever Redis does.
+const SETTLE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why the application could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +76,9 @@ impl Application {
         let service = DataService::start(&config, Some(Arc::clone(&cache)))?;
         let hub = Hub::new();
         let refresher = Refresher::start(&config, Arc::clone(&service), hub.clone(), stop.clone());
+        if timeout(SETTLE_LIMIT, refresher.settled()).await.is_err() {
+            tracing::debug!("answering before the board could be read");
+        }
         let front = http::front(Rooms {
             config,
             cache: Arc::clone(&cache),
@@ -107,7 +116,7 @@ impl Application {
         };
         tokio::join!(answering, stopping);
         self.sessions.close();
-        if tokio::time::timeout(listener::DRAIN_DEADLINE, self.sessions.wait())
+        if timeout(listener::DRAIN_DEADLINE, self.sessions.wait())
             .await
             .is_err()
         {
@@ -116,13 +125,13 @@ impl Application {
                 "stopped with WebSockets still open"
             );
         }
-        if tokio::time::timeout(listener::DRAIN_DEADLINE, self.refresher.ended())
+        if timeout(listener::DRAIN_DEADLINE, self.refresher.ended())
             .await
             .is_err()
         {
             tracing::warn!("stopped with the refresher still at work");
         }
-        if tokio::time::timeout(listener::DRAIN_DEADLINE, self.cache.close())
+        if timeout(listener::DRAIN_DEADLINE, self.cache.close())
             .await
             .is_err()
         {

@@ -38,6 +38,7 @@ const RESIGN_LIMIT: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Refresher {
     pulse: Arc<Pulse>,
+    settled: CancellationToken,
     ended: CancellationToken,
 }
 
@@ -54,6 +55,7 @@ struct Walk {
     pulse: Arc<Pulse>,
     interval: Duration,
     backoff_max: Duration,
+    settled: CancellationToken,
 }
 
 impl Refresher {
@@ -70,12 +72,14 @@ impl Refresher {
         });
         let newest = service.board().subscribe();
         tokio::spawn(hand_over(newest, hub.clone(), stop.clone()));
+        let settled = CancellationToken::new();
         let walk = Arc::new(Walk {
             service,
             hub,
             pulse: Arc::clone(&pulse),
             interval: config.refresh_interval,
             backoff_max: config.refresh_backoff_max,
+            settled: settled.clone(),
         });
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
@@ -83,12 +87,22 @@ impl Refresher {
             walk_until(stop, walk).await;
             drop(guard);
         });
-        Self { pulse, ended }
+        Self {
+            pulse,
+            settled,
+            ended,
+        }
     }
 
     /// Whether it makes its rounds. False means that nobody renews the figures.
     pub fn is_alive(&self) -> bool {
         clock::monotonic() <= *self.pulse.alive_until()
+    }
+
+    /// Waits until it has seen whether others renew the figures, and its clients would be told the
+    /// newest that there are. A silent store makes that as long as a few of its calls may take.
+    pub async fn settled(&self) {
+        self.settled.cancelled().await;
     }
 
     /// Waits until it was told to stop and has left its place to others.
@@ -159,6 +173,7 @@ impl Walk {
                 stream = None;
                 predecessor = self.service.board().followed();
                 due = clock::monotonic();
+                self.settle();
                 self.pulse.beat(GLANCE);
                 sleep(GLANCE).await;
                 continue;
@@ -168,6 +183,7 @@ impl Walk {
             if self.service.board().beat(sources).await == Standing::Follows {
                 continue;
             }
+            self.settle();
             if let Some(predecessor) = predecessor.take() {
                 tracing::info!("this instance renews the figures from here on");
                 self.service.succeed(&predecessor);
@@ -192,6 +208,15 @@ impl Walk {
                 due = clock::monotonic();
             }
         }
+    }
+
+    /// Hands over what is known before anybody is told that there is nothing: what others published
+    /// has a lower number than having nothing yet, which is numbered by the clock.
+    fn settle(&self) {
+        if let Some(newest) = self.service.board().newest() {
+            self.hub.publish(newest);
+        }
+        self.settled.cancel();
     }
 
     /// Each round is published, changed or not: clients see from it that the service lives. Signs of

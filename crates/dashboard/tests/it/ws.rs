@@ -180,6 +180,34 @@ async fn a_restarted_instance_whose_sources_hang_answers_at_once_with_what_redis
     assert_eq!(snapshot["source"], "store");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_joins_an_instance_at_its_start_is_told_what_the_others_have_and_no_later_number() {
+    let redis = Redis::start().await;
+    let address = redis.address();
+    let settings = [
+        ("REDIS_URL", address.as_str()),
+        ("L2_TIMEOUT_MS", "900"),
+        ("REFRESH_INTERVAL_SECONDS", "3600"),
+    ];
+    let leader = Rig::start(&settings).await;
+    leader.warm().await;
+    let told = async |rig: &Rig| json(&mut joined(rig).await).await;
+    let mut before = until("a published round", || async {
+        let snapshot = told(&leader).await;
+        (!snapshot["data"].is_null()).then_some(snapshot)
+    })
+    .await;
+    for _ in 0..3 {
+        let follower = Rig::start(&settings).await;
+        let here = told(&follower).await;
+        let after = told(&leader).await;
+        assert!(!here["data"].is_null(), "{here}");
+        let [low, seq, high] = [&before, &here, &after].map(|told| told["seq"].as_u64());
+        assert!(low <= seq && seq <= high, "{low:?}, {seq:?}, {high:?}");
+        before = after;
+    }
+}
+
 #[tokio::test]
 async fn all_clients_get_the_same_update() {
     let rig = Rig::start(&[]).await;
