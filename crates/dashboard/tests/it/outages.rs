@@ -26,7 +26,7 @@ use truth::Truths;
 use verdict::{sources_flaws, summary_flaws};
 
 /// How many stages stand at once while they compute, or wait for a second attempt now and then.
-const BUSY: usize = 6;
+const BUSY: usize = 12;
 /// And while all that they do is wait.
 const WAITING: usize = 32;
 
