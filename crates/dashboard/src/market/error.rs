@@ -144,6 +144,12 @@ impl UpstreamError {
     }
 }
 
+impl From<Reason> for UpstreamError {
+    fn from(reason: Reason) -> Self {
+        Self::Rejected(reason)
+    }
+}
+
 impl From<Unreached> for UpstreamError {
     fn from(unreached: Unreached) -> Self {
         match unreached {

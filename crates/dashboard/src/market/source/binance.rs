@@ -89,14 +89,14 @@ pub(crate) async fn ticker(
     Ok(Ticker {
         symbol,
         source: Source::Binance,
-        price: day.price().map_err(UpstreamError::Rejected)?,
+        price: day.price()?,
         change_24h: day.change().ok(),
         open_24h: price(&day.open_price),
         high_24h: price(&day.high_price),
         low_24h: price(&day.low_price),
         volume_24h: amount(&day.volume),
         quote_volume_24h: amount(&day.quote_volume),
-        observed_at: day.at().map_err(UpstreamError::Rejected)?,
+        observed_at: day.at()?,
         received_at: upstream.now(),
     })
 }
@@ -129,16 +129,16 @@ pub(crate) async fn candles(
     let time: ServerTime = upstream
         .read(&Ask::new(Group::Candles, "/api/v3/time"), deadline)
         .await?;
-    let source_time = instant(time.server_time.as_ref(), 1).map_err(UpstreamError::Rejected)?;
+    let source_time = instant(time.server_time.as_ref(), 1)?;
     let ask = Ask::new(Group::Candles, "/api/v3/klines")
         .query("symbol", symbol.binance_pair())
         .query("interval", code(interval))
         .query("limit", CANDLES_ASKED);
     let rows: Vec<Vec<Json>> = upstream.read(&ask.weight(2), deadline).await?;
     let bars: Result<Vec<Bar>, Reason> = rows.iter().map(|row| bar(row)).collect();
-    let bars = bars.map_err(UpstreamError::Rejected)?;
+    let bars = bars?;
     Candles::of(bars, interval, Source::Binance, source_time, upstream.now())
-        .map_err(UpstreamError::Rejected)
+        .map_err(UpstreamError::from)
 }
 
 /// Case-sensitive there: `1m` is a minute, `1M` a month.

@@ -95,7 +95,7 @@ pub(crate) async fn ticker(
         .read(&Ask::new(Group::Prices, &path), deadline)
         .await?;
     let price = |json: &Option<Json>| decimal(json.as_ref()).and_then(positive);
-    let last = price(&stats.last).map_err(UpstreamError::Rejected)?;
+    let last = price(&stats.last)?;
     let open = price(&stats.open).ok();
     Ok(Ticker {
         symbol,
@@ -155,9 +155,9 @@ pub(crate) async fn candles(
         bar.checked()
     };
     let bars: Result<Vec<Bar>, Reason> = rows.iter().map(row).collect();
-    let mut bars = bars.map_err(UpstreamError::Rejected)?;
+    let mut bars = bars?;
     bars.sort_by_key(|bar| bar.open_ms);
     // Our own clock, from before the question: a bar that ends meanwhile counts as open.
     Candles::of(bars, interval, Source::Coinbase, asked_at, upstream.now())
-        .map_err(UpstreamError::Rejected)
+        .map_err(UpstreamError::from)
 }

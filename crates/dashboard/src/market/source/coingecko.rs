@@ -115,14 +115,14 @@ pub(crate) async fn ticker(
     Ok(Ticker {
         symbol,
         source: Source::CoinGecko,
-        price: price.usd().map_err(UpstreamError::Rejected)?,
+        price: price.usd()?,
         change_24h: price.change().ok(),
         open_24h: None,
         high_24h: None,
         low_24h: None,
         volume_24h: None,
         quote_volume_24h: number(price.usd_24h_vol.as_ref()).and_then(volume).ok(),
-        observed_at: price.at().map_err(UpstreamError::Rejected)?,
+        observed_at: price.at()?,
         received_at: upstream.now(),
     })
 }

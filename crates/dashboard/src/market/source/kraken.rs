@@ -96,7 +96,7 @@ pub(crate) async fn ticker(
     Ok(Ticker {
         symbol,
         source: Source::Kraken,
-        price: at(&pair.c, 0).map_err(UpstreamError::Rejected)?,
+        price: at(&pair.c, 0)?,
         change_24h: None,
         open_24h: None,
         high_24h: at(&pair.h, 1).ok(),
@@ -140,9 +140,9 @@ pub(crate) async fn candles(
     let rows = answer.get(name).and_then(Json::as_array);
     let rows = rows.ok_or(UpstreamError::Rejected(Reason::NotInAnswer))?;
     let bars: Result<Vec<Bar>, Reason> = rows.iter().map(|row| bar(row, interval)).collect();
-    let bars = bars.map_err(UpstreamError::Rejected)?;
+    let bars = bars?;
     Candles::of(bars, interval, Source::Kraken, asked_at, upstream.now())
-        .map_err(UpstreamError::Rejected)
+        .map_err(UpstreamError::from)
 }
 
 fn bar(row: &Json, interval: Interval) -> Result<Bar, Reason> {
