@@ -194,7 +194,7 @@ impl Walk {
                 match self.round().await {
                     Outcome::Failed => failed_rounds += 1,
                     Outcome::Worked => failed_rounds = 0,
-                    // No source was due: nothing was learnt about any.
+                    // Nothing was learnt about any source.
                     Outcome::NothingAsked => {}
                 }
                 outcomes.mark_unchanged();

@@ -10,7 +10,7 @@ use super::{
     answer::SourceReport,
     batch::Batch,
     candles::Candles,
-    error::UpstreamError,
+    error::{UpstreamError, Verdict},
     figure::{Figure, Group},
     source::{
         Source, alternative_me, binance, coinbase, coingecko, coinmarketcap, finnhub, kraken, taapi,
@@ -76,7 +76,7 @@ impl Desk {
                 Err(error) => {
                     upstream.complain(group, &error);
                     batch.go_without(&missing, error.reason());
-                    first_error.get_or_insert(error);
+                    keep(&mut first_error, error);
                 }
             }
         }
@@ -208,7 +208,7 @@ impl Desk {
                 Err(UpstreamError::NotOffered) => {}
                 Err(error) => {
                     upstream.complain(group, &error);
-                    first_error.get_or_insert(error);
+                    keep(&mut first_error, error);
                 }
             }
         }
@@ -265,3 +265,14 @@ impl Desk {
 }
 
 const CANDLE_SOURCES: [Source; 3] = [Source::Binance, Source::Coinbase, Source::Kraken];
+
+/// The first error stays; but what a source answered says more than that another was not asked.
+fn keep(kept: &mut Option<UpstreamError>, error: UpstreamError) {
+    let is_unasked = |error: &UpstreamError| error.verdict() == Verdict::Unasked;
+    if kept
+        .as_ref()
+        .is_none_or(|kept| is_unasked(kept) && !is_unasked(&error))
+    {
+        *kept = Some(error);
+    }
+}

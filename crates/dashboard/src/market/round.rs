@@ -13,7 +13,7 @@ use super::{
     batch::Batch,
     candles::Candles,
     desk::Desk,
-    error::UpstreamError,
+    error::{UpstreamError, Verdict},
     figure::{Figure, Group, Reason, Value},
     ledger::{Claim, Demand, Ledger},
     source::Source,
@@ -66,7 +66,7 @@ pub(crate) struct Reads<'a> {
 /// How the sources did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// No source was due.
+    /// No source was due, or all that were have to be left alone.
     NothingAsked,
     /// Some source answered, or tells prices by stream.
     Worked,
@@ -236,19 +236,25 @@ impl Market {
         // Whoever answered sooner: a price that is contradicted takes no good one's place.
         attempts.sort_by_key(|(group, _)| *group != Group::CrossCheck);
         let worked = attempts.iter().any(|(_, attempt)| attempt.is_ok());
+        let is_unasked = |(_, attempt): &Attempt| matches!(attempt, Err(error) if error.verdict() == Verdict::Unasked);
+        let nobody_was_asked = attempts.iter().all(is_unasked);
         let answered: Vec<Group> = attempts.iter().map(|(group, _)| *group).collect();
         for (group, attempt) in attempts {
             self.write_down(claim, group, attempt);
         }
         let is_late = |group: &&Group| !answered.contains(group);
-        for &group in claim.groups.iter().filter(is_late) {
+        let late: Vec<Group> = claim.groups.iter().filter(is_late).copied().collect();
+        for &group in &late {
             self.ledger().defer(claim, group, ROUND_LIMIT);
             self.desk.was_slow(group);
         }
-        match (claim.groups.is_empty(), worked || claim.is_streamed) {
-            (true, false) => Outcome::NothingAsked,
-            (_, true) => Outcome::Worked,
-            (false, false) => Outcome::Failed,
+        if worked || claim.is_streamed {
+            Outcome::Worked
+        } else if nobody_was_asked && late.is_empty() {
+            // Cool-downs hold up the sources already: no round need wait on top of them.
+            Outcome::NothingAsked
+        } else {
+            Outcome::Failed
         }
     }
 

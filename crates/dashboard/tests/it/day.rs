@@ -5,7 +5,7 @@ mod quota;
 mod readers;
 mod truth;
 mod weather;
-mod world;
+pub(crate) mod world;
 
 use std::{collections::BTreeMap, sync::Arc};
 

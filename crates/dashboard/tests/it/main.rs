@@ -34,4 +34,5 @@ mod settings;
 mod stream;
 mod storm;
 mod summaries;
+mod times;
 mod updates;

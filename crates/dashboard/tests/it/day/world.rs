@@ -100,7 +100,11 @@ impl World {
 
     /// A service with L1, no store, and every source on.
     pub(crate) fn service(self: &Arc<Self>) -> (Config, Arc<DataService>) {
-        let mut config = Config::defaults();
+        self.service_of(Config::defaults())
+    }
+
+    /// As [`service`](Self::service), with other settings.
+    pub(crate) fn service_of(self: &Arc<Self>, mut config: Config) -> (Config, Arc<DataService>) {
         lead_to(&mut config, &self.simulator).expect("the simulator has a sound address");
         let key = |text: &str| Some(text.into());
         config.taapi_secret = key(keys::TAAPI_SECRET);

@@ -1,0 +1,77 @@
+//! What a reader gets as time goes by.
+
+use std::time::Duration;
+
+use dashboard::config::Config;
+use dashboard::live::{hub::Hub, refresher::Refresher};
+use dashboard::market::answer::{Refreshed, Tier};
+use dashboard::market::figure::{Figure, State};
+use dashboard::market::symbol::Symbol;
+use market_sim::{FaultKind, RetryAfter, Source};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::day::world::World;
+
+/// From then on a refresh is no longer too soon after the last round.
+const REFRESH_PAUSE: Duration = Duration::from_secs(10);
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_asks_the_sources_though_the_cached_summary_is_fresh() {
+    let world = World::new("2025-03-14T05:17:23Z", 7);
+    let (_, service) = world.service();
+    let first = service.fetch_dashboard_summary().await;
+    sleep(REFRESH_PAUSE).await;
+    let calls = world.calls().len();
+    let read = service.fetch_dashboard_summary().await;
+    assert_eq!((read.tier, read.is_stale), (Tier::Local, false));
+    assert_eq!(world.calls().len(), calls, "a reader is content with it");
+
+    let Refreshed::Ran(renewed) = service.refresh_dashboard_summary().await else {
+        panic!("the last round is long enough ago");
+    };
+    assert!(world.calls().len() > calls, "the sources were asked");
+    assert!(renewed.value.last_updated() > first.value.last_updated());
+    let read = service.fetch_dashboard_summary().await;
+    assert_eq!((read.tier, &read.value), (Tier::Local, &renewed.value));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_cool_downs_prices_are_fresh_within_one_of_them_and_a_round() {
+    const COOL_DOWN: u64 = 30;
+    let world = World::new("2025-03-14T05:17:23Z", 7);
+    let config = Config {
+        refresh_interval: Duration::from_secs(1),
+        ..Config::defaults()
+    };
+    let (config, service) = world.service_of(config);
+    let (hub, stop) = (Hub::new(), CancellationToken::new());
+    let mut updates = hub.subscribe();
+    let _refresher = Refresher::start(&config, service, hub, stop.clone());
+    sleep(Duration::from_secs(5)).await;
+    let refused = FaultKind::Status {
+        status: 429,
+        retry_after: Some(RetryAfter::Seconds(COOL_DOWN)),
+    };
+    for (fault, lasts) in [(refused, 60), (FaultKind::Html, 20)] {
+        let faults = Source::ALL.map(|source| (source, fault.clone()));
+        world.suffer(faults.into()).await;
+        sleep(Duration::from_secs(lasts)).await;
+    }
+    world.suffer(Vec::new()).await;
+    let fresh = async {
+        loop {
+            let update = updates.borrow_and_update().news.clone();
+            let update = update.expect("it was published");
+            let price = update.summary.state(Figure::Price(Symbol::Btc)).cloned();
+            if matches!(price, Some(State::Fresh(_))) {
+                break;
+            }
+            updates.changed().await.expect("the hub lives");
+        }
+    };
+    timeout(Duration::from_secs(COOL_DOWN + 5), fresh)
+        .await
+        .expect("prices are fresh again in time");
+    stop.cancel();
+}
