@@ -245,7 +245,30 @@ fn wanted(set: &str) -> Result<Vec<Indicator>, Problem> {
 
 fn unavailable(Unavailable(reason): Unavailable) -> Problem {
     let words = super::shown::words(reason);
-    Problem::unavailable(format!("No source has it just now: {words}."))
+    let detail = format!("No source has it just now: {words}.");
+    match reason {
+        Reason::TimedOut => Problem::gateway_timeout(detail),
+        Reason::Redirected
+        | Reason::TooLarge
+        | Reason::NotDecodable
+        | Reason::OutOfRange
+        | Reason::NotInAnswer
+        | Reason::TooFewBars
+        | Reason::BarsBroken
+        | Reason::FlatWindow
+        | Reason::SourcesDisagree => Problem::bad_gateway(detail),
+        Reason::NotAskedYet
+        | Reason::NotReachable
+        | Reason::RateLimited
+        | Reason::CoolingDown
+        | Reason::BreakerOpen
+        | Reason::OverBudget
+        | Reason::NotReady
+        | Reason::Refused
+        | Reason::ServerFailed
+        | Reason::TooOld
+        | Reason::Failed => Problem::unavailable(detail),
+    }
 }
 
 fn no_indicator(indicator: Indicator, error: TechnicalError) -> Problem {

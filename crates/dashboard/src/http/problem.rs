@@ -184,6 +184,26 @@ impl Problem {
         .with(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// 502: what the sources answered is of no use.
+    pub(crate) fn bad_gateway(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            "bad-gateway",
+            "Bad gateway",
+            detail,
+        )
+    }
+
+    /// 504: the sources answered too late, or not at all.
+    pub(crate) fn gateway_timeout(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "gateway-timeout",
+            "Gateway timeout",
+            detail,
+        )
+    }
+
     /// 426: `/ws` was asked for without a WebSocket handshake.
     pub(crate) fn upgrade_needed() -> Self {
         Self::new(

@@ -1,7 +1,9 @@
 //! Market data, candles, indicators and sources over HTTP.
 
+use std::time::{Duration, Instant};
+
 use dashboard::market::symbol::Symbol;
-use market_sim::{Fault, FaultKind, Source};
+use market_sim::{Fault, FaultKind, RetryAfter, Source};
 use serde_json::Value;
 
 use crate::rig::{Rig, simulator};
@@ -230,6 +232,49 @@ async fn market_data_that_nobody_has_is_503_and_what_is_cached_is_stale() {
         (&"missing".into(), &Value::Null)
     );
     assert!(eth["error"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_has_is_told_in_time_with_the_status_of_its_cause() {
+    let status = |status, retry_after| FaultKind::Status {
+        status,
+        retry_after,
+    };
+    let redirect = FaultKind::Redirect {
+        to: "http://127.0.0.1:1/".into(),
+    };
+    let table = [
+        (status(429, Some(RetryAfter::Seconds(30))), 503),
+        (status(429, None), 503),
+        (status(500, None), 503),
+        (FaultKind::Reset, 503),
+        (FaultKind::Hang, 504),
+        (FaultKind::Html, 502),
+        (FaultKind::Garbage, 502),
+        (FaultKind::Oversized, 502),
+        (redirect, 502),
+    ];
+    for (fault, expected) in table {
+        let simulator = simulator().await;
+        break_every_source(&simulator, &fault);
+        let settings = [
+            ("UPSTREAM_TIMEOUT_MS", "800"),
+            ("REFRESH_INTERVAL_SECONDS", "3600"),
+        ];
+        let rig = Rig::start_with(&settings, Pace::default(), simulator).await;
+        for path in ["/api/v1/markets/eth", "/api/v1/indicators/sol"] {
+            let asked = Instant::now();
+            let reply = rig.get(path).await;
+            let took = asked.elapsed();
+            assert!(
+                took <= Duration::from_millis(800 + 500),
+                "{fault:?}: {took:?}"
+            );
+            assert_eq!(reply.status, expected, "{fault:?}: {}", reply.text());
+            let may_come_back = reply.header("retry-after").is_some();
+            assert_eq!(may_come_back, expected == 503, "{fault:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
