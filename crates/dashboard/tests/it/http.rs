@@ -162,6 +162,31 @@ async fn cache_stats_has_the_documented_shape() {
 }
 
 #[tokio::test]
+async fn each_read_is_counted_as_the_hit_or_the_miss_that_it_was() {
+    let rig = Rig::start(&[("REFRESH_INTERVAL_SECONDS", "3600")]).await;
+    rig.warm().await;
+    let counted = || async {
+        let l1 = rig.get("/cache-stats").await.json()["l1_cache"].clone();
+        let count = |name: &str| l1[name].as_u64().expect("a count");
+        let (hits, misses) = (count("hit_count"), count("miss_count"));
+        let rate = l1["hit_rate_percent"].as_f64().expect("a number");
+        (hits, misses, rate)
+    };
+    let (hits, misses, _) = counted().await;
+    for _ in 0..7 {
+        rig.get("/api/v1/markets/btc").await;
+    }
+    let (hits_now, misses_now, rate) = counted().await;
+    assert_eq!((hits_now - hits, misses_now - misses), (6, 1));
+    let (hits, reads) = (
+        f64::from(u32::try_from(hits_now).expect("few")),
+        hits_now + misses_now,
+    );
+    let expected = hits * 100.0 / f64::from(u32::try_from(reads).expect("few"));
+    assert!((rate - expected).abs() <= 0.05, "{rate} for {expected}");
+}
+
+#[tokio::test]
 async fn health_asks_no_upstream_and_is_not_counted() {
     let rig = Rig::start(&[("REFRESH_INTERVAL_SECONDS", "3600")]).await;
     rig.warm().await;

@@ -6,7 +6,7 @@ use dashboard::http::ws::Pace;
 use market_sim::{Fault, FaultKind, RetryAfter, Source};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::rig::{Rig, SUMMARY, simulator, until};
@@ -185,5 +185,50 @@ async fn one_dead_source_takes_only_its_own_figures() {
         let is_dead = figure.starts_with("fng_");
         assert_eq!(value.is_null(), is_dead, "{figure} {value}");
         assert_eq!(field["status"] == "missing", is_dead, "{figure} {field}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_goes_where_a_source_redirects_to() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = elsewhere.local_addr().expect("it has an address");
+    let simulator = simulator().await;
+    let to = format!("http://{address}/latest/meta-data/");
+    break_every_source(&simulator, &FaultKind::Redirect { to });
+    let rig = Rig::start_with(&[], Pace::default(), simulator).await;
+    let summary = rig.summary().await;
+    for (figure, value, field) in figures(&summary) {
+        assert!(value.is_null(), "{figure} is {value}");
+        assert_eq!(field["error"], "redirected", "{figure}");
+    }
+    let came = tokio::select! {
+        biased;
+        came = elsewhere.accept() => Some(came),
+        () = std::future::ready(()) => None,
+    };
+    assert!(came.is_none(), "somebody went there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_answer_says_in_words_decides_nothing() {
+    let simulator = simulator().await;
+    let canned = |status: u16| FaultKind::Canned {
+        status,
+        body: "429 Too Many Requests, retry after 42900 s".into(),
+    };
+    simulator.inject(Source::Fng, Fault::always(canned(200)));
+    simulator.inject(Source::CoinGecko, Fault::always(canned(500)));
+    let rig = Rig::start_with(&[], Pace::default(), simulator).await;
+    rig.summary().await;
+    let sources = rig.get("/api/v1/sources").await.json();
+    let sources = sources["sources"].as_array().expect("a list");
+    for (name, error) in [
+        ("alternative.me", "not_decodable"),
+        ("coingecko", "server_error"),
+    ] {
+        let source = sources.iter().find(|source| source["source"] == name);
+        let source = source.expect("it is listed");
+        assert_eq!(source["last_error"], error, "{source}");
+        assert!(source["cooling_until"].is_null(), "{source}");
     }
 }
