@@ -57,7 +57,9 @@ impl Truth {
                 (Value::Text(_), _) => true,
                 (Value::Number(rsi), Figure::BtcRsi14) => self.had_rsi(*rsi, sample).await,
                 // A lie that nobody can find out: an index of nothing is extreme fear.
-                (Value::Whole(0), Figure::FearGreed) => label(summary) == Some("Extreme Fear"),
+                (Value::Whole(0), Figure::FearGreed) if label(summary) == Some("Extreme Fear") => {
+                    world.was_a_lie(sample.source, 0.0) || world.was_said(sample.source, 0.0)
+                }
                 (Value::Number(number), _) => world.was_said(sample.source, *number),
                 (Value::Whole(number), _) => world.was_said(sample.source, f64::from(*number)),
             };

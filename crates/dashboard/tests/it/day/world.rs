@@ -63,6 +63,8 @@ pub(crate) struct World {
     /// Sources whose last answer was that there will be one.
     pending: Mutex<HashSet<Source>>,
     book: Mutex<Book>,
+    /// What they said while they were told to lie.
+    lies: Mutex<Book>,
 }
 
 impl World {
@@ -86,6 +88,7 @@ impl World {
             calls: Mutex::default(),
             pending: Mutex::default(),
             book: Mutex::default(),
+            lies: Mutex::default(),
         });
         let ticking = Arc::downgrade(&world);
         tokio::spawn(async move {
@@ -167,6 +170,12 @@ impl World {
         book.has(source, number)
     }
 
+    /// Whether the source said this number because it was told to lie.
+    pub(crate) fn was_a_lie(&self, source: Of, number: f64) -> bool {
+        let lies = self.lies.lock().expect("nobody panics with it");
+        lies.has(source, number)
+    }
+
     fn is_lying(&self, source: Source) -> bool {
         let faults = self.faults.lock().expect("nobody panics with it");
         faults
@@ -214,10 +223,14 @@ impl World {
             let mut pending = self.pending.lock().expect("nobody panics with it");
             pending.insert(source);
         }
-        if !self.is_lying(source) {
-            let mut book = self.book.lock().expect("nobody panics with it");
-            book.note(source, question.url.path(), &body);
-        }
+        let book = if self.is_lying(source) {
+            &self.lies
+        } else {
+            &self.book
+        };
+        book.lock()
+            .expect("nobody panics with it")
+            .note(source, question.url.path(), &body);
         Ok(Reply {
             status: head.status.as_u16(),
             headers: head.headers,
