@@ -92,7 +92,7 @@ impl CacheManager {
             dashboard: plan.cache("dashboard", SUMMARY_SCHEMA, few, plan.dashboard())?,
             market: plan.cache("market", MARKET_SCHEMA, few, plan.market())?,
             candles: plan.cache("candles", CANDLES_SCHEMA, bars, plan.candles())?,
-            indicator: plan.cache("indicator", INDICATOR_SCHEMA, readings, brief.clone())?,
+            indicator: plan.cache("indicator", INDICATOR_SCHEMA, readings, plan.indicator())?,
             general: plan.cache("general", 0, plan.general_entries(), brief)?,
             live: plan.shared("live", LIVE_SCHEMA)?,
             plan,

@@ -16,6 +16,8 @@ const LOAD_GRACE: Duration = Duration::from_secs(1);
 const BRIEF_LOAD: Duration = Duration::from_millis(500);
 /// Market data is shown for so long after its last good reading; upstreams.md 2.8.
 const MARKET_STALE: Duration = Duration::from_secs(15 * 60);
+/// And indicators, which change with each bar.
+const INDICATOR_STALE: Duration = Duration::from_secs(60 * 60);
 /// Of L1's capacity, what the caches with few keys get at the most.
 const FEW_ENTRIES: u64 = 64;
 const CANDLES_ENTRIES: u64 = 128;
@@ -79,6 +81,13 @@ impl Plan {
     pub(super) fn candles(&self) -> EntryOptions {
         let options = self.brief(self.market_data_ttl);
         options.load_timeout(self.load_timeout.max(ROUND_LIMIT))
+    }
+
+    /// Indicators: computed anew from candles, and shown for long where there are none.
+    pub(super) fn indicator(&self) -> EntryOptions {
+        let ttl = self.market_data_ttl.min(self.longest);
+        let reserve = INDICATOR_STALE.min(self.longest.saturating_sub(ttl));
+        self.brief(ttl).stale_if_error(reserve)
     }
 
     /// Fresh for `ttl`, and then gone.

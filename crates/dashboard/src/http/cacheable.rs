@@ -67,10 +67,11 @@ impl Cacheable {
         response
     }
 
-    /// Weak, because a proxy may compress.
+    /// Weak, because a proxy may compress. A body that has become stale says so, in as many letters.
     fn tag(&self) -> String {
         let (made, length) = (self.version.as_millisecond(), self.body.len());
-        format!("W/\"{made:x}-{length:x}\"")
+        let stale = if self.is_stale { "-stale" } else { "" };
+        format!("W/\"{made:x}-{length:x}{stale}\"")
     }
 
     fn describe(&self, headers: &mut HeaderMap) {

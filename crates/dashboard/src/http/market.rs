@@ -147,9 +147,11 @@ pub(crate) async fn indicators(
     let answers = try_join_all(set.iter().map(read)).await?;
     let values = set.iter().zip(&answers);
     let values: Map<String, Value> = values
-        .map(|(indicator, answer)| (indicator.to_string(), technical(&answer.value)))
+        .map(|(indicator, answer)| (indicator.to_string(), technical(answer)))
         .collect();
-    let oldest = answers.iter().max_by_key(|answer| answer.age);
+    let oldest = answers
+        .iter()
+        .max_by_key(|answer| (answer.is_stale, answer.age));
     let oldest = oldest.ok_or_else(|| Problem::bad_request("set names no indicator."))?;
     let body = json!({
         "symbol": symbol.code(),
@@ -353,11 +355,14 @@ fn bar_json(bar: &Bar, closed: bool) -> Value {
     })
 }
 
-fn technical(technical: &Technical) -> Value {
+fn technical(answer: &Answer<Technical>) -> Value {
+    let technical = &answer.value;
     let numbers = technical.value.named();
     let mut value: Map<String, Value> = numbers
         .map(|(name, number)| (name.to_owned(), json!(number)))
         .collect();
+    let status = if answer.is_stale { "stale" } else { "fresh" };
+    value.insert("status".to_owned(), json!(status));
     value.insert("bar_time".to_owned(), json!(technical.bar_time));
     value.insert("bar_closed".to_owned(), json!(technical.bar_closed));
     value.insert("bars_used".to_owned(), json!(technical.bars_used));

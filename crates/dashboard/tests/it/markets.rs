@@ -235,6 +235,37 @@ async fn market_data_that_nobody_has_is_503_and_what_is_cached_is_stale() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_indicator_outlives_its_candles_marked_as_stale_and_live_ones_do_not() {
+    let settings = [
+        ("MARKET_DATA_TTL_SECONDS", "1"),
+        ("UPSTREAM_TIMEOUT_MS", "800"),
+    ];
+    let rig = Rig::start(&settings).await;
+    let path = "/api/v1/indicators/eth?set=rsi,macd";
+    let first = rig.get(path).await;
+    let (before, tag) = (first.json(), first.header("etag").expect("a validator"));
+    assert_eq!(before["indicators"]["rsi:14"]["status"], "fresh");
+    break_every_source(&rig.simulator, &FaultKind::Reset);
+    let stale = crate::rig::until("stale indicators", || async {
+        let body = json(&rig, path).await;
+        let is_stale = |name: &str| body["indicators"][name]["status"] == "stale";
+        (is_stale("rsi:14") && is_stale("macd:12-26-9")).then_some(body)
+    })
+    .await;
+    let known = rig.call("GET", path, &[("If-None-Match", tag)]).await;
+    assert_eq!(
+        known.status, 200,
+        "who knows it as fresh hears that it is not"
+    );
+    for member in ["value", "bar_time", "bars_used"] {
+        let of = |body: &Value| body["indicators"]["rsi:14"][member].clone();
+        assert_eq!(of(&stale), of(&before), "{member}");
+    }
+    let live = problem(&rig, "/api/v1/indicators/eth?set=rsi&live=true").await;
+    assert_eq!(live.0, 503, "{}", live.1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_has_is_told_in_time_with_the_status_of_its_cause() {
     let status = |status, retry_after| FaultKind::Status {
         status,
