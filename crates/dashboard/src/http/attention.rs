@@ -1,8 +1,9 @@
 //! Whether a WebSocket client takes what it is sent.
 //!
 //! What was written is with the kernels of both sides at first, and they take much in the place of a
-//! client that reads nothing. So an update is followed by a ping: who answers has read what came
-//! before it, as every WebSocket library does by itself while it reads (ADR 0018).
+//! client that reads nothing. So an update is followed by a ping with a number that nobody can guess: who
+//! sends it back has read what came before it, as every WebSocket library does by itself while it
+//! reads (ADR 0018).
 
 use std::time::Duration;
 
@@ -43,8 +44,16 @@ enum State {
     /// It has answered, or was not asked yet.
     Calm { since: Instant },
     /// It was asked and has not answered yet, and was sent more after that.
-    Asked { at: Instant, behind: u32 },
+    Asked {
+        at: Instant,
+        ping: Payload,
+        behind: u32,
+    },
 }
+
+/// What a ping carries and its answer brings back. Pongs may come unasked (RFC 6455, 5.5.3), so it is not to
+/// be known without reading.
+pub(crate) type Payload = [u8; 8];
 
 /// What is to be done at its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,32 +84,37 @@ impl Attention {
         }
     }
 
-    /// It is sent an update, or asked without one. True: a ping has to follow.
+    /// It is sent an update, or asked without one. The ping that has to follow, if one has to.
     #[must_use]
-    pub(crate) fn wants_ping(&mut self, now: Instant) -> bool {
+    pub(crate) fn next_ping(&mut self, now: Instant) -> Option<Payload> {
         match &mut self.state {
             State::Calm { .. } => {
-                self.state = State::Asked { at: now, behind: 0 };
-                true
+                let ping = rand::random();
+                self.state = State::Asked {
+                    at: now,
+                    ping,
+                    behind: 0,
+                };
+                Some(ping)
             }
             State::Asked { behind, .. } => {
                 *behind += 1;
-                false
+                None
             }
         }
     }
 
-    /// Whether an answer is to come.
-    pub(crate) fn waits(&self) -> bool {
-        matches!(self.state, State::Asked { .. })
+    /// Whether this pong is the answer that is to come.
+    pub(crate) fn awaits(&self, pong: &[u8]) -> bool {
+        matches!(self.state, State::Asked { ping, .. } if ping == pong)
     }
 
-    /// It has answered. True: it was sent more since it was asked, and a ping has to follow for that.
+    /// It has answered. The ping that has to follow for what it was sent since it was asked.
     #[must_use]
-    pub(crate) fn answered(&mut self, now: Instant) -> bool {
+    pub(crate) fn answered(&mut self, now: Instant) -> Option<Payload> {
         let was_behind = matches!(self.state, State::Asked { behind: 1.., .. });
         self.state = State::Calm { since: now };
-        was_behind && self.wants_ping(now)
+        was_behind.then(|| self.next_ping(now)).flatten()
     }
 }
 
@@ -118,9 +132,9 @@ mod tests {
         let start = clock::monotonic();
         let mut client = Attention::new(Pace::default(), start);
         assert_eq!(client.due(), (second(start, 20), Due::Ask));
-        assert!(client.wants_ping(second(start, 20)));
+        assert!(client.next_ping(second(start, 20)).is_some());
         assert_eq!(client.due(), (second(start, 30), Due::GiveUp));
-        assert!(!client.answered(second(start, 21)));
+        assert_eq!(client.answered(second(start, 21)), None);
         assert_eq!(client.due(), (second(start, 41), Due::Ask));
     }
 
@@ -128,13 +142,11 @@ mod tests {
     fn a_client_is_given_up_ten_seconds_after_the_first_update_it_does_not_answer() {
         let start = clock::monotonic();
         let mut client = Attention::new(Pace::default(), start);
-        assert!(client.wants_ping(second(start, 7)));
+        assert!(client.next_ping(second(start, 7)).is_some());
         for later in 8..11 {
             assert!(client.has_room());
-            assert!(
-                !client.wants_ping(second(start, later)),
-                "one is on its way"
-            );
+            let ping = client.next_ping(second(start, later));
+            assert_eq!(ping, None, "one is on its way");
             assert_eq!(client.due(), (second(start, 17), Due::GiveUp));
         }
         assert!(!client.has_room(), "four are on their way");
@@ -144,12 +156,27 @@ mod tests {
     fn a_slow_client_is_asked_anew_for_what_it_was_sent_before_its_answer() {
         let start = clock::monotonic();
         let mut client = Attention::new(Pace::default(), start);
-        assert!(client.wants_ping(start));
-        assert!(!client.wants_ping(second(start, 3)));
-        assert!(client.answered(second(start, 9)));
+        assert!(client.next_ping(start).is_some());
+        assert_eq!(client.next_ping(second(start, 3)), None);
+        assert!(client.answered(second(start, 9)).is_some());
         assert!(client.has_room());
         assert_eq!(client.due(), (second(start, 19), Due::GiveUp));
-        assert!(!client.answered(second(start, 18)));
+        assert_eq!(client.answered(second(start, 18)), None);
         assert_eq!(client.due(), (second(start, 38), Due::Ask));
+    }
+
+    #[test]
+    fn nothing_but_what_the_last_ping_carried_is_its_answer() {
+        let start = clock::monotonic();
+        let mut client = Attention::new(Pace::default(), start);
+        assert!(!client.awaits(&[]), "it was not asked");
+        let first = client.next_ping(start).expect("a ping");
+        for other in [&[][..], &[0; 8], &first[..7]] {
+            assert!(!client.awaits(other), "{other:?}");
+        }
+        assert!(client.awaits(&first));
+        assert_eq!(client.answered(start), None);
+        let second = client.next_ping(start).expect("a ping");
+        assert!(client.awaits(&second) && !client.awaits(&first));
     }
 }

@@ -20,7 +20,7 @@ use crate::live::hub::Shown;
 
 use super::Site;
 use super::admission::{Seat, admit};
-use super::attention::{Attention, Due};
+use super::attention::{Attention, Due, Payload};
 use super::frames::{Frames, empty_snapshot};
 use super::front::Client;
 use super::problem::Problem;
@@ -67,7 +67,9 @@ pub(crate) async fn upgrade(
         }))
 }
 
-const PING: Message = Message::Ping(bytes::Bytes::new());
+fn ping(payload: Payload) -> Message {
+    Message::Ping(bytes::Bytes::copy_from_slice(&payload))
+}
 
 /// One client.
 struct Session {
@@ -167,19 +169,17 @@ impl Session {
             0 => frame.update.clone(),
             missed => frame.catch_up(missed),
         });
-        if self.attention.wants_ping(clock::monotonic()) {
-            self.send_all([text, PING]).await
-        } else {
-            self.send(text).await
+        match self.attention.next_ping(clock::monotonic()) {
+            Some(payload) => self.send_all([text, ping(payload)]).await,
+            None => self.send(text).await,
         }
     }
 
     /// Asks for a sign of life.
     async fn ask(&mut self) -> ControlFlow<End> {
-        if self.attention.wants_ping(clock::monotonic()) {
-            self.send(PING).await
-        } else {
-            ControlFlow::Continue(())
+        match self.attention.next_ping(clock::monotonic()) {
+            Some(payload) => self.send(ping(payload)).await,
+            None => ControlFlow::Continue(()),
         }
     }
 
@@ -190,7 +190,8 @@ impl Session {
             Some(Err(error)) => return ControlFlow::Break(end_after(error)),
             Some(Ok(message)) => message,
         };
-        let is_answer = matches!(message, Message::Pong(_)) && self.attention.waits();
+        let is_answer =
+            matches!(&message, Message::Pong(payload) if self.attention.awaits(payload));
         if !is_answer && self.said.is_too_much(now) {
             return ControlFlow::Break(End::Close(close_code::POLICY, "too many messages"));
         }
@@ -200,7 +201,10 @@ impl Session {
                 self.send(Message::Text(refusal("binary messages are not understood")))
                     .await
             }
-            Message::Pong(_) if is_answer && self.attention.answered(now) => self.send(PING).await,
+            Message::Pong(_) if is_answer => match self.attention.answered(now) {
+                Some(payload) => self.send(ping(payload)).await,
+                None => ControlFlow::Continue(()),
+            },
             // The pong for a ping was queued by the library.
             Message::Ping(_) | Message::Pong(_) => ControlFlow::Continue(()),
             Message::Close(_) => {

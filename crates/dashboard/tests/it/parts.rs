@@ -16,16 +16,19 @@ use dashboard::live::refresher::Refresher;
 use dashboard::market::bulletin::News;
 use dashboard::market::service::DataService;
 use dashboard::market::summary::Summary;
+use futures_util::SinkExt as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::MaybeTlsStream;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::rig::until;
 use crate::stand::{Caching, Stand};
-use crate::ws::{PATIENCE, close_code, joined_at, json};
+use crate::ws::{Client, PATIENCE, close_code, joined_at, json};
 
 /// More than any system keeps for one connection, at some 5 KB an update.
 pub(crate) const UPDATES: usize = 3_000;
@@ -151,6 +154,51 @@ async fn a_websocket_client_that_takes_no_update_is_given_up_within_fifteen_seco
     // When it wakes up it finds out why.
     assert_eq!(close_code(&mut client).await, Some(CloseCode::Policy));
     parts.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_websocket_client_that_reads_nothing_is_given_up_whatever_pongs_it_sends() {
+    let (parts, address) = listening().await;
+    let summary = parts.service.fetch_dashboard_summary().await.value;
+    let mut client = joined_at(address).await;
+    assert_eq!(json(&mut client).await["type"], "snapshot");
+    parts.publish(&summary);
+    until("the update, unread", || async {
+        (unread(&client).await.len() > 1).then_some(())
+    })
+    .await;
+    for payload in [vec![], vec![0; 8], b"unasked".to_vec()] {
+        let sent = client.send(Message::Pong(payload.into())).await;
+        sent.expect("it takes messages");
+    }
+    // The reply, unread too, tells that the pongs before it were heard.
+    let sent = client.send(Message::text("ping")).await;
+    sent.expect("it takes messages");
+    until("the reply to what came after the pongs", || async {
+        unread(&client).await.ends_with(b"pong").then_some(())
+    })
+    .await;
+
+    tokio::time::pause();
+    let since = Instant::now();
+    parts.tasks.close();
+    parts.tasks.wait().await;
+    let took = since.elapsed();
+    assert!(took <= Duration::from_secs(15), "{took:?}");
+    tokio::time::resume();
+    assert_eq!(close_code(&mut client).await, Some(CloseCode::Policy));
+    parts.stop.cancel();
+}
+
+/// What has arrived and is left where it is.
+async fn unread(client: &Client) -> Vec<u8> {
+    let MaybeTlsStream::Plain(socket) = client.get_ref() else {
+        panic!("a plain socket");
+    };
+    let mut bytes = vec![0; 65_536];
+    let peeked = timeout(PATIENCE, socket.peek(&mut bytes)).await;
+    bytes.truncate(peeked.expect("something in time").expect("an open socket"));
+    bytes
 }
 
 #[tokio::test]
