@@ -26,7 +26,7 @@ impl Batch {
         Self::default()
     }
 
-    /// Writes down what a source said of a figure.
+    /// Writes down what a source said of a figure. What is past its hard time when it comes is none.
     pub(crate) fn note(
         &mut self,
         figure: Figure,
@@ -40,7 +40,15 @@ impl Batch {
             observed_at,
             received_at,
         });
-        self.figures.insert(figure, sample);
+        let group = figure.group();
+        let timely = sample.and_then(|sample| {
+            if sample.age(group, received_at) <= group.hard() {
+                Ok(sample)
+            } else {
+                Err(Reason::TooOld)
+            }
+        });
+        self.figures.insert(figure, timely);
     }
 
     pub(crate) fn has_value(&self) -> bool {

@@ -94,13 +94,14 @@ impl Desk {
     ) -> Result<Ticker, UpstreamError> {
         let ask = |upstream, until| {
             async move {
-                match Upstream::source(upstream) {
+                let ticker = match Upstream::source(upstream) {
                     Source::Binance => binance::ticker(upstream, symbol, until).await,
                     Source::Coinbase => coinbase::ticker(upstream, symbol, until).await,
                     Source::Kraken => kraken::ticker(upstream, symbol, until).await,
                     Source::CoinGecko => coingecko::ticker(upstream, symbol, until).await,
                     _ => Err(UpstreamError::NotOffered),
-                }
+                };
+                Ok(ticker?.timely()?)
             }
             .boxed()
         };

@@ -1,5 +1,7 @@
 //! One figure of the summary: which it is, what was read for it, and what that is worth now.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +64,43 @@ impl Group {
             Self::UsStocks => &[Source::Finnhub],
             Self::CrossCheck => &[Source::Kraken],
         }
+    }
+
+    /// How long a good value counts; upstreams.md 2.8.
+    pub(crate) const fn hard(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Prices => 15 * 60,
+            Self::Candles => 3_600,
+            Self::Global => 6 * 3_600,
+            Self::FearGreed => 48 * 3_600,
+            Self::UsStocks => 24 * 3_600,
+            Self::CrossCheck => 2 * 60,
+        })
+    }
+
+    /// How far its figures are behind by their source's own time while all is well: caches of the
+    /// source, a bar that goes on, an index of the day. None: a market that may be closed for days.
+    pub(crate) const fn lag(self) -> Option<Duration> {
+        match self {
+            Self::Prices | Self::CrossCheck => Some(Duration::from_secs(2 * 60)),
+            Self::Global => Some(Duration::from_secs(10 * 60)),
+            Self::Candles | Self::FearGreed => Some(Duration::from_secs(24 * 3_600)),
+            Self::UsStocks => None,
+        }
+    }
+
+    /// How old a value counts as: since it reached us, or longer where the source itself was behind by
+    /// more than it is while all is well.
+    pub(crate) fn age(
+        self,
+        observed_at: Timestamp,
+        received_at: Timestamp,
+        now: Timestamp,
+    ) -> Duration {
+        // A wall clock that was set back makes nothing younger than new.
+        let since = |then| Duration::try_from(now.duration_since(then)).unwrap_or_default();
+        let behind = |lag| since(observed_at).saturating_sub(lag);
+        since(received_at).max(self.lag().map(behind).unwrap_or_default())
     }
 
     /// Who is asked first.
@@ -200,9 +239,16 @@ pub struct Sample {
     /// When the source says that it was so.
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub observed_at: Timestamp,
-    /// When it reached us: what its soft and hard times are counted from.
+    /// When it reached us.
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub received_at: Timestamp,
+}
+
+impl Sample {
+    /// How old it counts as.
+    pub(crate) fn age(&self, group: Group, now: Timestamp) -> Duration {
+        group.age(self.observed_at, self.received_at, now)
+    }
 }
 
 /// Why a figure is stale or missing.

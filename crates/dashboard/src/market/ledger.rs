@@ -79,20 +79,12 @@ impl Pace {
     }
 
     fn hard(&self, group: Group) -> Duration {
-        let table = match group {
-            Group::Prices => Duration::from_secs(15 * 60),
-            Group::Candles => Duration::from_secs(3_600),
-            Group::Global => Duration::from_secs(6 * 3_600),
-            Group::FearGreed => LONGEST_HARD_TIME,
-            Group::UsStocks => Duration::from_secs(24 * 3_600),
-            Group::CrossCheck => SAME_MOMENT,
-        };
-        table.max(self.soft(group))
+        group.hard().max(self.soft(group))
     }
 }
 
 /// The longest that any last good value is shown.
-pub(crate) const LONGEST_HARD_TIME: Duration = Duration::from_secs(48 * 3_600);
+pub(crate) const LONGEST_HARD_TIME: Duration = Group::FearGreed.hard();
 
 /// What is known of one group.
 #[derive(Debug, Default)]
@@ -355,7 +347,7 @@ impl Ledger {
         let Some(sample) = page.samples.get(&figure) else {
             return State::Missing(trouble.unwrap_or(Reason::NotAskedYet));
         };
-        let age = elapsed(sample.received_at, now);
+        let age = sample.age(group, now);
         if age > self.pace.hard(group) {
             return State::Missing(trouble.unwrap_or(Reason::TooOld));
         }

@@ -51,6 +51,7 @@ pub struct DataService {
     upstream_timeout: Duration,
     refresh_interval: Duration,
     dashboard_ttl: Duration,
+    market_data_ttl: Duration,
     /// The flight under way, and the generation of the ledger that it began under.
     flight: Mutex<Option<(u64, Flight)>>,
     /// The newest round that ended, with its generation.
@@ -102,6 +103,7 @@ impl DataService {
             refresh_interval: config.refresh_interval,
             // A load's own ttl wins over the cache's, so the cap is kept here too.
             dashboard_ttl: config.dashboard_ttl.min(config.l2_ttl),
+            market_data_ttl: config.market_data_ttl,
             flight: Mutex::new(None),
             last_round: Mutex::new(None),
             outcomes: watch::Sender::new(Outcome::NothingAsked),

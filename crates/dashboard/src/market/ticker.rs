@@ -1,9 +1,15 @@
 //! Market data of one coin: its last price, and what it did in 24 hours.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{source::Source, symbol::Symbol};
+use super::{
+    figure::{Group, Reason},
+    source::Source,
+    symbol::Symbol,
+};
 
 /// What one source says of one coin. Sources that have less leave the rest out.
 ///
@@ -34,4 +40,20 @@ pub struct Ticker {
     /// When it reached us.
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub received_at: Timestamp,
+}
+
+impl Ticker {
+    /// How old it counts as.
+    pub(crate) fn age(&self, now: Timestamp) -> Duration {
+        Group::Prices.age(self.observed_at, self.received_at, now)
+    }
+
+    /// Itself, unless it was past its hard time when it came.
+    pub(crate) fn timely(self) -> Result<Self, Reason> {
+        if self.age(self.received_at) <= Group::Prices.hard() {
+            Ok(self)
+        } else {
+            Err(Reason::TooOld)
+        }
+    }
 }

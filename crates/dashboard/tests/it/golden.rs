@@ -1,9 +1,11 @@
 //! The served RSI against TA-Lib; golden/generate_rsi.py wrote what it says.
 
 use dashboard::market::figure::Reason;
+use market_sim::SimOptions;
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::stand::{Caching, Stand, json, replay};
+use crate::stand::{Stand, json, replay};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -25,6 +27,12 @@ fn golden() -> Golden {
     serde_json::from_str(include_str!("../golden/rsi.json")).expect("the golden file is sound")
 }
 
+async fn summary_at(moment: &str, options: SimOptions) -> Value {
+    let stand = Stand::with_simulator(options).await;
+    let answer = stand.service_at(moment).fetch_dashboard_summary().await;
+    json(&answer.value)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_served_rsi_of_real_candles_is_ta_libs_on_the_bars_that_the_source_calls_closed() {
     for moment in golden().at_moments {
@@ -32,9 +40,7 @@ async fn the_served_rsi_of_real_candles_is_ta_libs_on_the_bars_that_the_source_c
             return;
         };
         assert!(moment.bars_used >= 250);
-        let stand = Stand::with_simulator(options).await;
-        let answer = stand.service(Caching::On).fetch_dashboard_summary().await;
-        let summary = json(&answer.value);
+        let summary = summary_at(&moment.source_time, options).await;
         let served = summary["btc_rsi_14"].as_f64().unwrap_or_else(|| {
             panic!(
                 "no RSI at {}: {}",
@@ -61,12 +67,12 @@ async fn the_served_rsi_of_real_candles_is_ta_libs_on_the_bars_that_the_source_c
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_closed_bar_too_few_gives_a_reason_and_no_value() {
-    let Some(options) = replay("2018-09-07T12:00:00Z") else {
+    let moment = "2018-09-07T12:00:00Z";
+    let Some(options) = replay(moment) else {
         return;
     };
-    let stand = Stand::with_simulator(options).await;
-    let summary = stand.summary().await;
-    assert_eq!(summary["btc_rsi_14"], serde_json::Value::Null);
+    let summary = summary_at(moment, options).await;
+    assert_eq!(summary["btc_rsi_14"], Value::Null);
     assert_eq!(
         summary["fields"]["btc_rsi_14"]["error"],
         Reason::TooFewBars.code()

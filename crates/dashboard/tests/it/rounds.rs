@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dashboard::market::answer::{Breaker, Refreshed, Tier};
-use market_sim::{Fault, FaultKind, Source};
+use market_sim::{Fault, FaultKind, SimOptions, SimTime, Source};
 
 use crate::{
     redis::Redis,
@@ -253,4 +253,62 @@ async fn a_hanging_source_opens_its_breaker_and_delays_nobody_any_more() {
         is_refused.then_some(())
     })
     .await;
+}
+
+/// Before a market that has not moved for so long.
+async fn standing_still_since(ago: Duration) -> Stand {
+    let moment = jiff::Timestamp::now() - ago;
+    Stand::with_simulator(SimOptions {
+        time: SimTime::FrozenAt(moment),
+        ..SimOptions::default()
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_says_of_minutes_ago_is_stale_however_lately_it_was_asked() {
+    let stand = standing_still_since(Duration::from_secs(5 * 60)).await;
+    let service = stand.service(Caching::On);
+    let body = json(&service.fetch_dashboard_summary().await.value);
+    let price = &body["fields"]["btc_price_usd"];
+    assert_eq!(price["source"], "binance");
+    assert_eq!(
+        (&price["status"], &price["error"]),
+        (&"stale".into(), &"too_old".into())
+    );
+    assert_eq!(
+        body["fields"]["market_cap_usd"]["status"], "fresh",
+        "it is told every ten minutes"
+    );
+    let btc = service
+        .fetch_market_data("btc".parse().expect("a coin"))
+        .await;
+    assert!(btc.expect("it is young enough to be shown").is_stale);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_says_of_days_ago_is_no_figure_of_today() {
+    let stand = standing_still_since(Duration::from_secs(4 * 86_400)).await;
+    let service = stand.service(Caching::On);
+    let body = json(&service.fetch_dashboard_summary().await.value);
+    assert_eq!(body["partial_failure"], true);
+    let fields = body["fields"].as_object().expect("fields is an object");
+    for (name, field) in fields {
+        // Coinbase and Kraken do not say of which moment their prices are.
+        let is_undated = ["coinbase", "kraken"]
+            .iter()
+            .any(|name| field["source"] == *name);
+        if is_undated && name != "btc_rsi_14" {
+            continue;
+        }
+        assert!(body[name].is_null(), "{name}: {field}");
+        assert_eq!(field["status"], "missing", "{name}: {field}");
+    }
+    assert_eq!(fields["fng_value"]["error"], "too_old");
+    assert_eq!(fields["market_cap_usd"]["error"], "too_old");
+    assert_eq!(fields["bnb_price_usd"]["error"], "too_old");
+    let bnb = service
+        .fetch_market_data("bnb".parse().expect("a coin"))
+        .await;
+    assert!(bnb.is_err(), "{bnb:?}");
 }

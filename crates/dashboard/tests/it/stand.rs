@@ -4,9 +4,14 @@ use std::{io::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use dashboard::{
     cache::manager::CacheManager,
+    clock::Clock,
     config::Config,
     demo::lead_to,
-    market::{figure::Group, service::DataService},
+    market::{
+        figure::{Group, Source as Of},
+        service::DataService,
+        transport::{Http, Transport},
+    },
 };
 use market_sim::{Fault, FaultKind, MarketSource, SimOptions, SimTime, Simulator, Source};
 use serde_json::Value;
@@ -71,6 +76,15 @@ impl Stand {
 
     pub(crate) fn service_over(&self, cache: Option<Arc<CacheManager>>) -> Arc<DataService> {
         DataService::start(&self.config, cache).expect("the service starts")
+    }
+
+    /// A service with caches whose clock goes with the market's.
+    pub(crate) fn service_at(&self, moment: &str) -> Arc<DataService> {
+        let bases = Of::ALL.map(|source| self.config.base(source));
+        let http = Http::new(bases, UPSTREAM_TIMEOUT).expect("a client without certificates");
+        let http: Arc<dyn Transport> = Arc::new(http);
+        let clock = Clock::starting_at(moment.parse().expect("a timestamp"));
+        DataService::start_with(&self.config, Some(self.cache()), &http, clock)
     }
 
     pub(crate) fn break_source(&self, source: Source, kind: FaultKind) {

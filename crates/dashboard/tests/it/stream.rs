@@ -14,7 +14,7 @@ use tokio_util::sync::DropGuard;
 
 use crate::{
     rig::{Rig, until},
-    stand::{Caching, Stand, json},
+    stand::{Stand, json},
 };
 
 const TICKERS: &str = "binance /api/v3/ticker/24hr";
@@ -67,7 +67,7 @@ impl Listening {
         .await;
         // Without the stream, each round asks for prices.
         stand.config.refresh_interval = Duration::from_millis(1);
-        let service = stand.service(Caching::On);
+        let service = stand.service_at(moment);
         Self {
             stream: Some(service.stream_with(pace)),
             stand,

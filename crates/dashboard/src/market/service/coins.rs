@@ -28,6 +28,11 @@ impl DataService {
             Some(cache) => self.market_data(cache, symbol).await,
             None => self.market_data_direct(symbol).await,
         };
+        let answer = answer.map(|mut answer| {
+            // The source may be behind, however lately it was asked.
+            answer.is_stale |= answer.value.age(self.clock.now()) > self.market_data_ttl;
+            answer
+        });
         self.answers.count_result(answer)
     }
 

@@ -47,7 +47,7 @@ impl Truth {
             let Some(sample) = state.sample() else {
                 continue;
             };
-            let age = age(sample, summary.last_updated());
+            let age = age(figure.group(), sample, summary.last_updated());
             let hard = hard(figure.group());
             assert!(
                 age <= hard,
@@ -111,8 +111,16 @@ fn label(summary: &Summary) -> Option<&str> {
     }
 }
 
-fn age(sample: &Sample, at: Timestamp) -> Duration {
-    Duration::try_from(at.duration_since(sample.received_at)).unwrap_or_default()
+/// Of an index of the day, a bar or a market that is closed: since it was heard of. Of what changes all
+/// the time: since the source says that it was so, which may be ten minutes ago where it caches.
+fn age(group: Group, sample: &Sample, at: Timestamp) -> Duration {
+    let since = match group {
+        Group::Prices => sample.observed_at + Duration::from_secs(2 * 60),
+        Group::Global => sample.observed_at + Duration::from_secs(10 * 60),
+        _ => sample.received_at,
+    };
+    let since = since.min(sample.received_at);
+    Duration::try_from(at.duration_since(since)).unwrap_or_default()
 }
 
 /// How long figures count after their last good reading; upstreams.md 2.8.
