@@ -35,7 +35,7 @@ use crate::{cache::manager::CacheManager, clock::Clock, config::Config};
 
 pub use super::error::{ServiceError, TechnicalError, Unavailable};
 
-/// What a reader waits beyond UPSTREAM_TIMEOUT_MS for a round to be put together.
+/// What a reader waits beyond UPSTREAM_TIMEOUT_MS for what others make: a round, say.
 const ASSEMBLY_GRACE: Duration = Duration::from_millis(250);
 /// A summary that is older than its fresh time already is stale a moment after it was stored.
 const SHORTEST_TTL: Duration = Duration::from_millis(100);

@@ -1,14 +1,19 @@
 //! What a reader gets as time goes by.
 
-use std::time::Duration;
+use std::{future::Future, sync::Arc, time::Duration};
 
+use dashboard::cache::keys::Interval;
 use dashboard::config::Config;
+use dashboard::indicator::Indicator;
 use dashboard::live::{hub::Hub, refresher::Refresher};
 use dashboard::market::answer::{Refreshed, Tier};
-use dashboard::market::figure::{Figure, State};
+use dashboard::market::figure::{Figure, Reason, State};
+use dashboard::market::service::{TechnicalError, Unavailable};
 use dashboard::market::symbol::Symbol;
+use dashboard::market::technical::LastBar;
 use market_sim::{FaultKind, RetryAfter, Source};
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::day::world::World;
@@ -73,5 +78,54 @@ async fn after_cool_downs_prices_are_fresh_within_one_of_them_and_a_round() {
     timeout(Duration::from_secs(COOL_DOWN + 5), fresh)
         .await
         .expect("prices are fresh again in time");
+    stop.cancel();
+}
+
+/// How long it took, and why it failed.
+async fn timed<T, E: Into<TechnicalError>>(
+    reading: impl Future<Output = Result<T, E>>,
+) -> (Duration, Option<TechnicalError>) {
+    let asked = Instant::now();
+    let error = reading.await.err().map(Into::into);
+    (asked.elapsed(), error)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_candles_that_a_round_reads_for_longer_than_a_reader_may() {
+    const COIN: Symbol = Symbol::Btc;
+    const SPAN: Interval = Interval::Day1;
+    let world = World::new("2025-03-14T05:17:23Z", 7);
+    let (config, service) = world.service();
+    let hanging = [Source::Binance, Source::Coinbase, Source::Kraken];
+    let hanging = hanging.map(|source| (source, FaultKind::Hang));
+    world.suffer(hanging.into()).await;
+    let stop = CancellationToken::new();
+    let _refresher = Refresher::start(&config, Arc::clone(&service), Hub::new(), stop.clone());
+    let mut readers = JoinSet::new();
+    for _ in 0..60 {
+        sleep(Duration::from_secs(1)).await;
+        let of = Arc::clone(&service);
+        readers.spawn(async move { timed(of.fetch_candles(COIN, SPAN)).await });
+        let of = Arc::clone(&service);
+        readers.spawn(async move {
+            timed(of.fetch_technical_indicator(COIN, Indicator::RSI_14, SPAN)).await
+        });
+        let of = Arc::clone(&service);
+        readers.spawn(async move {
+            let live = LastBar::Live;
+            let read = of.fetch_technical_indicator_direct(COIN, Indicator::RSI_14, SPAN, live);
+            timed(read).await
+        });
+    }
+    let read = readers.join_all().await;
+    let longest = read.iter().map(|(took, _)| *took).max();
+    let bound = config.upstream_timeout + Duration::from_millis(500);
+    assert!(longest <= Some(bound), "{longest:?}");
+    let late = Some(TechnicalError::from(Unavailable(Reason::TimedOut)));
+    assert!(
+        read.iter()
+            .any(|(took, error)| *took >= config.upstream_timeout && *error == late),
+        "nobody met the round: {read:?}"
+    );
     stop.cancel();
 }

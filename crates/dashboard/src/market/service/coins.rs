@@ -2,21 +2,26 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use super::{DataService, TechnicalError, Unavailable};
+use super::{ASSEMBLY_GRACE, DataService, TechnicalError, Unavailable};
 use crate::{
     cache::{keys::Interval, manager::CacheManager},
     indicator::Indicator,
     market::{
         answer::Answer,
         candles::Candles,
-        round::into_upstream,
+        figure::Reason,
+        round::{Market, into_upstream},
         symbol::Symbol,
         technical::{LastBar, Technical},
         ticker::Ticker,
     },
 };
+
+/// Own reads of candles end at their deadline; one that is joined may be the refresher's, which has
+/// longer. Less than [`ASSEMBLY_GRACE`], so that an old indicator can still stand in.
+const JOINED_GRACE: Duration = Duration::from_millis(100);
 
 impl DataService {
     /// Market data of one coin: cached, or read now.
@@ -57,9 +62,8 @@ impl DataService {
         symbol: Symbol,
         interval: Interval,
     ) -> Result<Answer<Candles>, Unavailable> {
-        let candles = self.market.candles(symbol, interval, self.deadline()).await;
-        let answer = candles.map_err(|error| Unavailable(error.reason()));
-        self.answers.count_result(answer)
+        let candles = candles_in_time(&self.market, symbol, interval, self.deadline()).await;
+        self.answers.count_result(candles)
     }
 
     /// Candles of one coin, read now; the cache is not asked and learns nothing.
@@ -148,14 +152,16 @@ impl DataService {
     ) -> Result<Answer<Technical>, TechnicalError> {
         let (market, deadline) = (Arc::clone(&self.market), self.deadline());
         let load = || async move {
-            let candles = market.candles(symbol, interval, deadline).await;
-            let candles = candles.map_err(|error| Unavailable(error.reason()))?;
+            let candles = candles_in_time(&market, symbol, interval, deadline).await?;
             let technical = Technical::of(indicator, &candles.value, LastBar::Closed)?;
             Ok::<_, TechnicalError>(Arc::new(technical))
         };
         let entry = cache.cache_technical_indicator(symbol, indicator, interval, load);
+        let late = |_| Unavailable(Reason::TimedOut);
+        // Another instance may hold the lease of this load for longer than a reader waits.
+        let entry = timeout_at(deadline + ASSEMBLY_GRACE, entry).await;
         entry
-            .await
+            .map_err(late)?
             .map(|entry| Answer::cached(&entry))
             .map_err(|error| {
                 let own = error.load_error::<TechnicalError>().copied();
@@ -170,13 +176,26 @@ impl DataService {
         interval: Interval,
         last: LastBar,
     ) -> Result<Answer<Technical>, TechnicalError> {
-        let candles = self.market.candles(symbol, interval, self.deadline()).await;
-        let candles = candles.map_err(|error| Unavailable(error.reason()))?;
+        let candles = candles_in_time(&self.market, symbol, interval, self.deadline()).await?;
         let technical = Technical::of(indicator, &candles.value, last)?;
         Ok(Answer::uncached(Arc::new(technical), candles.age))
     }
 
     fn deadline(&self) -> Instant {
         self.clock.monotonic() + self.upstream_timeout
+    }
+}
+
+/// Candles for a reader, who does not wait for a read that others may wait longer for.
+async fn candles_in_time(
+    market: &Market,
+    symbol: Symbol,
+    interval: Interval,
+    deadline: Instant,
+) -> Result<Answer<Candles>, Unavailable> {
+    let candles = market.candles(symbol, interval, deadline);
+    match timeout_at(deadline + JOINED_GRACE, candles).await {
+        Ok(candles) => candles.map_err(|error| Unavailable(error.reason())),
+        Err(_) => Err(Unavailable(Reason::TimedOut)),
     }
 }
