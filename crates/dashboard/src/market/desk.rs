@@ -10,7 +10,7 @@ use super::{
     answer::SourceReport,
     batch::Batch,
     candles::Candles,
-    error::{UpstreamError, Verdict},
+    error::UpstreamError,
     figure::{Figure, Group},
     source::{
         Source, alternative_me, binance, coinbase, coingecko, coinmarketcap, finnhub, kraken, taapi,
@@ -82,6 +82,7 @@ impl Desk {
         }
         match first_error {
             Some(error) if !batch.has_value() => Err(error),
+            None if batch.figures.is_empty() => Err(UpstreamError::NotOffered),
             _ => batch.or_rejected(),
         }
     }
@@ -267,13 +268,10 @@ impl Desk {
 
 const CANDLE_SOURCES: [Source; 3] = [Source::Binance, Source::Coinbase, Source::Kraken];
 
-/// The first error stays; but what a source answered says more than that another was not asked.
+/// Keeps the first error that says something.
 fn keep(kept: &mut Option<UpstreamError>, error: UpstreamError) {
-    let is_unasked = |error: &UpstreamError| error.verdict() == Verdict::Unasked;
-    if kept
-        .as_ref()
-        .is_none_or(|kept| is_unasked(kept) && !is_unasked(&error))
-    {
-        *kept = Some(error);
-    }
+    *kept = Some(match kept.take() {
+        None => error,
+        Some(first) => first.or_if_asked(error),
+    });
 }

@@ -25,6 +25,8 @@ pub(crate) enum UpstreamError {
     NotDecodable(#[source] serde_json::Error),
     #[error("the body does not hold what it should: {}", .0.code())]
     Rejected(Reason),
+    #[error("a read that was shared failed: {}", .reason.code())]
+    Shared { reason: Reason, verdict: Verdict },
     #[error("not asked: it does not offer that")]
     NotOffered,
     #[error("not asked: others used up the time")]
@@ -76,7 +78,7 @@ impl UpstreamError {
             Self::Redirected { .. } => Reason::Redirected,
             Self::TooLarge { .. } => Reason::TooLarge,
             Self::NotDecodable(_) => Reason::NotDecodable,
-            Self::Rejected(reason) => *reason,
+            Self::Rejected(reason) | Self::Shared { reason, .. } => *reason,
             Self::NotOffered => Reason::NotInAnswer,
             Self::Pending => Reason::NotReady,
             Self::OverBudget { .. } => Reason::OverBudget,
@@ -112,6 +114,16 @@ impl UpstreamError {
         }
     }
 
+    /// The first error stays; but what a source answered says more than that another was not asked.
+    pub(crate) fn or_if_asked(self, second: Self) -> Self {
+        let is_unasked = |error: &Self| error.verdict() == Verdict::Unasked;
+        if is_unasked(&self) && !is_unasked(&second) {
+            second
+        } else {
+            self
+        }
+    }
+
     pub(crate) fn verdict(&self) -> Verdict {
         match self {
             Self::Status {
@@ -133,6 +145,7 @@ impl UpstreamError {
             | Self::Redirected { .. }
             | Self::TooLarge { .. }
             | Self::NotDecodable(_) => Verdict::Broken,
+            Self::Shared { verdict, .. } => *verdict,
             Self::Status { .. } | Self::Rejected(_) | Self::Pending => Verdict::Unrelated,
             Self::NotOffered
             | Self::NoTimeLeft

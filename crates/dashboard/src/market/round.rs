@@ -286,12 +286,11 @@ impl Market {
         };
         match computed {
             Ok(batch) => Ok(batch),
-            // Whoever is asked second knows less of why.
-            Err(error) => self
-                .desk
-                .group(Group::Candles, deadline)
-                .await
-                .map_err(|_| error),
+            // Whoever is asked second knows less of why, unless it alone was asked.
+            Err(error) => {
+                let elsewhere = self.desk.group(Group::Candles, deadline).await;
+                elsewhere.map_err(|second| error.or_if_asked(second))
+            }
         }
     }
 
@@ -336,10 +335,14 @@ fn btc_rsi_14(candles: &Candles) -> Batch {
     batch
 }
 
-/// The loader's own error where there is one: its reason is what readers are told.
+/// What is left of the loader's own error, where there is one: its reason is what readers are told,
+/// and its verdict what rounds are judged by.
 pub(crate) fn into_upstream(error: terrace::Error) -> UpstreamError {
     match error.load_error::<UpstreamError>() {
-        Some(own) => UpstreamError::Rejected(own.reason()),
+        Some(own) => UpstreamError::Shared {
+            reason: own.reason(),
+            verdict: own.verdict(),
+        },
         None if error.is_timeout() => UpstreamError::TimedOut,
         None => UpstreamError::Cache(error),
     }

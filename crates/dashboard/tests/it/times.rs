@@ -11,7 +11,7 @@ use dashboard::market::figure::{Figure, Reason, State};
 use dashboard::market::service::{TechnicalError, Unavailable};
 use dashboard::market::symbol::Symbol;
 use dashboard::market::technical::LastBar;
-use market_sim::{FaultKind, RetryAfter, Source};
+use market_sim::{FaultKind, Poison, RetryAfter, Source};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -126,6 +126,72 @@ async fn nobody_waits_for_candles_that_a_round_reads_for_longer_than_a_reader_ma
         read.iter()
             .any(|(took, error)| *took >= config.upstream_timeout && *error == late),
         "nobody met the round: {read:?}"
+    );
+    stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn sources_that_want_to_be_left_alone_delay_no_update_though_candles_are_due() {
+    const ROUND: Duration = Duration::from_secs(2);
+    let world = World::new("2025-03-14T05:17:23Z", 7);
+    let config = Config {
+        refresh_interval: ROUND,
+        market_data_ttl: Duration::from_secs(5),
+        ..Config::defaults()
+    };
+    let (config, service) = world.service_of(config);
+    let refused = FaultKind::Status {
+        status: 429,
+        retry_after: Some(RetryAfter::Seconds(60)),
+    };
+    let faults = Source::ALL.map(|source| (source, refused.clone()));
+    world.suffer(faults.into()).await;
+    let (hub, stop) = (Hub::new(), CancellationToken::new());
+    let mut updates = hub.subscribe();
+    let _refresher = Refresher::start(&config, service, hub, stop.clone());
+    for round in 0..25 {
+        timeout(ROUND + Duration::from_millis(500), updates.changed())
+            .await
+            .unwrap_or_else(|_| panic!("update {round} came late"))
+            .expect("the hub lives");
+    }
+    stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_whose_last_source_fails_is_a_failed_one_though_the_others_are_left_alone() {
+    // Long enough for TAAPI's allowance.
+    const ROUND: Duration = Duration::from_secs(20);
+    let world = World::new("2025-03-14T05:17:23Z", 7);
+    let config = Config {
+        refresh_interval: ROUND,
+        ..Config::defaults()
+    };
+    let (config, service) = world.service_of(config);
+    let refused = FaultKind::Status {
+        status: 429,
+        retry_after: Some(RetryAfter::Seconds(3_600)),
+    };
+    let mut faults: Vec<_> = Source::ALL
+        .into_iter()
+        .map(|source| (source, refused.clone()))
+        .collect();
+    faults.retain(|(source, _)| *source != Source::Taapi);
+    // An answer of no use: no breaker opens, and it is asked in each round.
+    faults.push((
+        Source::Taapi,
+        FaultKind::Poison {
+            value: Poison::Null,
+        },
+    ));
+    world.suffer(faults).await;
+    let (hub, stop) = (Hub::new(), CancellationToken::new());
+    let refresher = Refresher::start(&config, service, hub, stop.clone());
+    sleep(30 * ROUND).await;
+    let rounds = refresher.rounds();
+    assert!(
+        (10..15).contains(&rounds),
+        "{rounds} rounds, and 30 without pauses"
     );
     stop.cancel();
 }
