@@ -81,7 +81,6 @@ pub(crate) struct Market {
     /// In the order of a summary.
     figures: Vec<Figure>,
     origin: Origin,
-    upstream_timeout: Duration,
     ledger: Mutex<Ledger>,
     stream: Stream,
     cache: Option<Arc<CacheManager>>,
@@ -99,7 +98,6 @@ impl Market {
             desk: Arc::new(Desk::new(config, transport, &clock)),
             figures: Figure::all(&config.symbols, &config.funds()),
             origin: config.origin,
-            upstream_timeout: config.upstream_timeout,
             ledger: Mutex::new(Ledger::new(config)),
             stream: Stream::new(&config.binance_ws, &config.symbols, &clock),
             cache,
@@ -111,10 +109,10 @@ impl Market {
         &self.desk
     }
 
-    /// Asks what is due; the answers come out of the reads.
-    pub(crate) fn begin(&self, demand: Demand) -> Reads<'_> {
+    /// Asks what is due; the answers come out of the reads. Somebody waits for so long.
+    pub(crate) fn begin(&self, demand: Demand, time: Duration) -> Reads<'_> {
         let start = self.clock.monotonic();
-        let patience = start + self.upstream_timeout;
+        let patience = start + time;
         let (deadline, cut) = match demand {
             Demand::Background => (patience.max(start + READ_LIMIT), patience),
             // These end by themselves, and write down what that says of their source.
@@ -136,7 +134,7 @@ impl Market {
         }
     }
 
-    /// Makes a summary of what answers within UPSTREAM_TIMEOUT_MS; never fails, and takes no longer
+    /// Makes a summary of what answers within the round's time; never fails, and takes no longer
     /// than that and some milliseconds. What is slower stays in `reads`, for [`Market::late`].
     pub(crate) async fn round(&self, reads: &mut Reads<'_>) -> Round {
         let mut attempts = Vec::new();

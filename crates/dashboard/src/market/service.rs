@@ -143,7 +143,11 @@ impl DataService {
     /// later: whoever loads the summary there loads this one.
     pub(crate) async fn refresh_in_background(self: &Arc<Self>) -> Outcome {
         let generation = self.market.generation();
-        let round = timeout(ROUND_LIMIT, self.join(Demand::Background)).await;
+        let round = timeout(
+            ROUND_LIMIT,
+            self.join(Demand::Background, self.upstream_timeout),
+        )
+        .await;
         let Ok(Some(round)) = round else {
             return Outcome::Failed;
         };
@@ -190,12 +194,12 @@ impl DataService {
             return self.summary_direct().await;
         };
         let until = self.clock.monotonic() + self.patience();
-        self.wait_for_leader(until).await;
-        let cached = cache.cache_dashboard_data(|| Arc::clone(self).load(Demand::Round));
+        let time = self.wait_for_leader().await;
+        let cached = cache.cache_dashboard_data(|| Arc::clone(self).load(Demand::Round, time));
         match timeout_at(until, cached).await {
             Ok(Ok(entry)) if self.market.is_ours(entry.value()) => self.answer(&entry),
             // Left by an instance with other coins.
-            Ok(Ok(_)) => match timeout_at(until, self.join(Demand::Round)).await {
+            Ok(Ok(_)) => match timeout_at(until, self.join(Demand::Round, time)).await {
                 Ok(Some(round)) => self.uncached(round.summary),
                 Ok(None) | Err(_) => self.known_now(),
             },
@@ -208,7 +212,12 @@ impl DataService {
     }
 
     async fn summary_direct(self: &Arc<Self>) -> Answer {
-        match timeout(self.patience(), self.join(Demand::Round)).await {
+        match timeout(
+            self.patience(),
+            self.join(Demand::Round, self.upstream_timeout),
+        )
+        .await
+        {
             Ok(Some(round)) => self.uncached(round.summary),
             Ok(None) | Err(_) => self.known_now(),
         }
@@ -218,7 +227,7 @@ impl DataService {
     async fn refresh(self: &Arc<Self>, demand: Demand, patience: Duration) -> Option<Answer> {
         let refreshed = async {
             if let Some(cache) = &self.cache {
-                let load = || Arc::clone(self).load(demand);
+                let load = || Arc::clone(self).load(demand, self.upstream_timeout);
                 match cache.refresh_dashboard_data(load).await {
                     Ok(entry) if self.market.is_ours(entry.value()) => {
                         return Some(self.answer(&entry));
@@ -231,7 +240,7 @@ impl DataService {
                     }
                 }
             }
-            self.join(demand)
+            self.join(demand, self.upstream_timeout)
                 .await
                 .map(|round| self.uncached(round.summary))
         };
@@ -267,13 +276,17 @@ impl DataService {
 
     /// What the cache stores: the leader's newest summary, where this instance follows one, else that
     /// of a round.
-    async fn load(self: Arc<Self>, demand: Demand) -> Result<Loaded<Arc<Summary>>, RoundLost> {
+    async fn load(
+        self: Arc<Self>,
+        demand: Demand,
+        time: Duration,
+    ) -> Result<Loaded<Arc<Summary>>, RoundLost> {
         if demand == Demand::Round
             && let Some(summary) = self.leaders_summary()
         {
             return Ok(self.loaded(summary));
         }
-        let round = self.join(demand).await.ok_or(RoundLost)?;
+        let round = self.join(demand, time).await.ok_or(RoundLost)?;
         Ok(self.loaded(round.summary))
     }
 
@@ -296,8 +309,8 @@ impl DataService {
         }
     }
 
-    /// Joins the round under way, or begins one. None when it panicked.
-    async fn join(self: &Arc<Self>, demand: Demand) -> Option<Round> {
+    /// Joins the round under way, or begins one that takes so long at most. None when it panicked.
+    async fn join(self: &Arc<Self>, demand: Demand, time: Duration) -> Option<Round> {
         let flight = {
             let generation = self.market.generation();
             let mut slot = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
@@ -307,7 +320,7 @@ impl DataService {
             match running {
                 Some((_, flight)) => flight.clone(),
                 None => {
-                    let flight = self.begin(demand, generation);
+                    let flight = self.begin(demand, time, generation);
                     *slot = Some((generation, flight.clone()));
                     flight
                 }
@@ -318,7 +331,7 @@ impl DataService {
 
     /// A round runs on a task of its own: a caller who goes away takes nothing from the others, and
     /// a source that is slower than the round still gets to say what it has.
-    fn begin(self: &Arc<Self>, demand: Demand, generation: u64) -> Flight {
+    fn begin(self: &Arc<Self>, demand: Demand, time: Duration, generation: u64) -> Flight {
         let service = Arc::clone(self);
         let (landed, landing) = oneshot::channel();
         tokio::spawn(async move {
@@ -326,7 +339,7 @@ impl DataService {
             if let Some(leader) = service.board.followed() {
                 service.succeed(&leader);
             }
-            let mut reads = service.market.begin(demand);
+            let mut reads = service.market.begin(demand, time);
             let round = service.market.round(&mut reads).await;
             let round = service.unless_unchanged(generation, round);
             service.end(generation, &round);

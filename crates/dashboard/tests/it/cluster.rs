@@ -217,6 +217,39 @@ async fn what_one_instance_clears_the_leader_reads_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_reads_after_a_clear_gets_the_figures_that_are_had_in_time_whatever_the_leader_does()
+ {
+    let settings = [
+        ("REFRESH_INTERVAL_SECONDS", "3600"),
+        ("UPSTREAM_TIMEOUT_MS", "2000"),
+    ];
+    let fleet = Fleet::with(2, &settings).await;
+    let leader = fleet.leader().await;
+    let follower = &fleet.instances[1 - leader];
+    until("figures", || async {
+        let summary = follower.summary().await;
+        summary["fng_value"].is_number().then_some(())
+    })
+    .await;
+    for source in [Source::Fng, Source::CoinGecko] {
+        fleet
+            .simulator
+            .inject(source, Fault::always(FaultKind::Hang));
+    }
+    // It looks at the board once a second, and its round may hang; this one hears nothing at all.
+    fleet.instances[leader].signal("-STOP");
+    let token = format!("Bearer {TOKEN}");
+    let headers = [("Authorization", token.as_str())];
+    let cleared = wire::call(follower.address, "POST", "/clear-cache", &headers).await;
+    assert_eq!(cleared.status, 200, "{}", cleared.text());
+    let asked = Instant::now();
+    let summary = follower.summary().await;
+    let took = asked.elapsed();
+    assert!(summary["btc_price_usd"].is_number(), "{summary}");
+    assert!(took <= Duration::from_millis(2_500), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn within_two_seconds_of_a_silence_of_redis_every_client_gets_a_snapshot() {
     let fleet = Fleet::with(2, &[("REFRESH_INTERVAL_SECONDS", "3600")]).await;
     fleet.leader().await;

@@ -1,8 +1,8 @@
 //! What an instance of a cluster knows of the others: whom it follows, and what it takes over.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::DataService;
 use crate::market::{
@@ -75,14 +75,19 @@ impl DataService {
     }
 
     /// A leader that is there and has no summary yet will soon have one. Waited for here and not in a
-    /// load, whose lease the leader itself may need.
-    pub(super) async fn wait_for_leader(&self, until: Instant) {
+    /// load, whose lease the leader itself may need. What is left of UPSTREAM_TIMEOUT_MS for a round.
+    pub(super) async fn wait_for_leader(&self) -> Duration {
+        let half = self.upstream_timeout / 2;
+        let until = self.clock.monotonic() + self.upstream_timeout;
         let mut newest = self.board.subscribe();
         let is_ready = |_: &Option<Arc<News>>| {
             let leader = self.board.followed();
             leader.is_none_or(|leader| leader.news.is_some())
         };
-        // Once the time is up a round is as good.
-        let _ = timeout_at(until, newest.wait_for(is_ready)).await;
+        // It may not have heard of a clear yet, and a source of its round may hang: a reader needs time
+        // for a round here.
+        let _ = timeout(half, newest.wait_for(is_ready)).await;
+        let left = until.saturating_duration_since(self.clock.monotonic());
+        left.max(half)
     }
 }
