@@ -25,6 +25,8 @@ struct Standing {
 #[derive(Debug)]
 pub(crate) struct Fate {
     pub(crate) delay: Duration,
+    /// By how much the source is behind.
+    pub(crate) behind: Duration,
     /// Hundredths of the right prices.
     pub(crate) percent: u32,
     /// `None`: the right answer.
@@ -73,6 +75,7 @@ impl Queue {
     pub(crate) fn fate(&mut self, source: Source, endpoint: &str, now: Duration) -> Fate {
         let mut fate = Fate {
             delay: Duration::ZERO,
+            behind: Duration::ZERO,
             percent: TRUE,
             fault: None,
         };
@@ -97,6 +100,8 @@ impl Standing {
     fn strikes(&mut self, fate: &mut Fate, now: Duration) -> bool {
         match &self.fault.kind {
             FaultKind::Latency { delay } => fate.delay = fate.delay.saturating_add(*delay),
+            FaultKind::Behind { .. } if !fate.behind.is_zero() => return false,
+            FaultKind::Behind { seconds } => fate.behind = Duration::from_secs((*seconds).into()),
             FaultKind::Skew { .. } if fate.percent != TRUE => return false,
             FaultKind::Skew { percent } => fate.percent = *percent,
             FaultKind::RateLimit { calls, seconds }

@@ -1,5 +1,7 @@
 //! What one call sees: the market as its source tells it, at one moment.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::amount::Amount;
@@ -51,6 +53,12 @@ impl<'a> Scene<'a> {
     /// The same market at another moment.
     pub(crate) fn at(self, moment_ms: i64) -> Self {
         let now = Timestamp::from_millisecond(moment_ms).unwrap_or(self.now);
+        Self { now, ..self }
+    }
+
+    /// The same market so long ago.
+    pub(crate) fn ago(self, by: Duration) -> Self {
+        let now = self.now.checked_sub(by).unwrap_or(self.now);
         Self { now, ..self }
     }
 

@@ -58,6 +58,7 @@ fn faults() -> Value {
     json!([
         {"source": "binance", "kind": "latency", "ms": 300},
         {"source": "coinbase", "kind": "skew", "percent": 125},
+        {"source": "kraken", "kind": "behind", "seconds": 3_600},
         {"source": "coingecko", "kind": "status", "status": 429, "retry_after": 5},
         {"source": "taapi", "kind": "rate_limit", "calls": 1, "seconds": 15},
         {"source": "taapi", "kind": "pending", "times": 1},

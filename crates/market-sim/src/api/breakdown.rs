@@ -37,7 +37,9 @@ impl Breakdown {
     pub(super) async fn played(self, right: impl FnOnce() -> Response) -> Response {
         match self.fault {
             // These two are dealt with before; the rest of the call goes on.
-            FaultKind::Latency { .. } | FaultKind::Skew { .. } => right(),
+            FaultKind::Latency { .. } | FaultKind::Behind { .. } | FaultKind::Skew { .. } => {
+                right()
+            }
             FaultKind::Status {
                 status,
                 retry_after,

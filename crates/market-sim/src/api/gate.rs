@@ -12,6 +12,7 @@ use super::breakdown::Breakdown;
 use super::call::Call;
 use super::{binance, cmc, coinbase, coingecko, finnhub, fng, kraken, stream, taapi};
 use crate::queue::Fate;
+use crate::scene::Scene;
 use crate::source::Source;
 use crate::wire::Line;
 use crate::world::World;
@@ -38,6 +39,7 @@ pub(super) async fn answer(State(world): State<Arc<World>>, request: Request) ->
     };
     let Fate {
         delay,
+        behind,
         percent,
         fault,
     } = world.fate(call.source, call.endpoint);
@@ -49,7 +51,7 @@ pub(super) async fn answer(State(world): State<Arc<World>>, request: Request) ->
     let breakage = line.as_ref().map(|line| line.breakage.clone());
     let right = || match call.source {
         Source::BinanceWs => stream::accepted(&world, &call, upgrade.zip(line)),
-        _ => plain(&world, &call, percent),
+        _ => plain(&world, &call, &world.scene(percent).ago(behind)),
     };
     match fault {
         None => right(),
@@ -66,18 +68,17 @@ pub(super) async fn answer(State(world): State<Arc<World>>, request: Request) ->
 }
 
 /// The right answer of a source that is asked and answers.
-fn plain(world: &World, call: &Call, percent: u32) -> Response {
-    let scene = world.scene(percent);
+fn plain(world: &World, call: &Call, scene: &Scene<'_>) -> Response {
     match call.source {
-        Source::Binance => binance::answer(world, &scene, call),
+        Source::Binance => binance::answer(world, scene, call),
         // Handed over to its own door before.
         Source::BinanceWs => StatusCode::NOT_FOUND.into_response(),
-        Source::CoinGecko => coingecko::answer(&scene, call),
-        Source::Fng => fng::answer(&scene, call),
-        Source::Taapi => taapi::answer(&scene, call),
-        Source::Cmc => cmc::answer(&scene, call),
-        Source::Finnhub => finnhub::answer(&scene, call),
-        Source::Coinbase => coinbase::answer(&scene, call),
-        Source::Kraken => kraken::answer(&scene, call),
+        Source::CoinGecko => coingecko::answer(scene, call),
+        Source::Fng => fng::answer(scene, call),
+        Source::Taapi => taapi::answer(scene, call),
+        Source::Cmc => cmc::answer(scene, call),
+        Source::Finnhub => finnhub::answer(scene, call),
+        Source::Coinbase => coinbase::answer(scene, call),
+        Source::Kraken => kraken::answer(scene, call),
     }
 }

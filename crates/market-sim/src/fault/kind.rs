@@ -31,6 +31,12 @@ pub enum FaultKind {
         /// 100 is right, 125 a quarter too dear; 1 to 10,000.
         percent: u32,
     },
+    /// The source stands still: its answers are the right ones of so long ago. The rest of the call
+    /// goes on as it would. Not for the stream, which tells what happens.
+    Behind {
+        /// How long ago; more than 0.
+        seconds: u32,
+    },
     /// A status with an error body in the source's shape; 200 is an error inside a good answer.
     Status {
         /// The HTTP status, 200 to 599.
@@ -123,6 +129,7 @@ impl FaultKind {
             Self::RateLimit { calls, .. } if !(1..=MAX_CALLS).contains(calls) => {
                 Some(format!("calls {calls} is not within 1 to {MAX_CALLS}"))
             }
+            Self::Behind { seconds: 0 } => Some("seconds is 0, which is not behind".into()),
             Self::RateLimit { seconds: 0, .. } => Some("seconds is 0, which limits nothing".into()),
             _ => None,
         }

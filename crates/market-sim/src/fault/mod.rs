@@ -80,6 +80,9 @@ impl Fault {
         {
             return Some(format!("endpoint {endpoint:?} is none of {known:?}"));
         }
+        if source == Source::BinanceWs && matches!(self.kind, FaultKind::Behind { .. }) {
+            return Some("a stream cannot be behind".into());
+        }
         if self.times == Some(0) {
             return Some("times is 0, so no call would meet it".into());
         }

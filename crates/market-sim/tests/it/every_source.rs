@@ -106,6 +106,23 @@ async fn a_skewed_source_has_prices_of_its_own_and_the_others_have_not() {
 }
 
 #[tokio::test]
+async fn a_source_that_is_behind_says_what_it_said_then() {
+    let rig = Rig::stepped().await;
+    let seconds = 2 * 86_400;
+    for (source, path, _) in CALLS {
+        let before = rig.get(path).await.json();
+        rig.simulator.step(Duration::from_secs(seconds));
+        assert_ne!(rig.get(path).await.json(), before, "{path}");
+        let seconds = u32::try_from(seconds).unwrap();
+        rig.fail(source, FaultKind::Behind { seconds });
+        assert_eq!(rig.get(path).await.json(), before, "{path}");
+        rig.simulator.reset();
+    }
+    let behind = Fault::always(FaultKind::Behind { seconds: 1 });
+    assert!(behind.check(Source::BinanceWs).is_err());
+}
+
+#[tokio::test]
 async fn an_answer_may_be_pending_canned_or_elsewhere() {
     let rig = Rig::frozen().await;
     let canned = |body: &str| FaultKind::Canned {

@@ -164,6 +164,9 @@ fn failure(random: &mut StdRng) -> FaultKind {
         poison(Poison::Null),
         poison(Poison::WrongType),
         poison(Poison::Listed),
+        FaultKind::Behind {
+            seconds: 2 * 86_400,
+        },
     ];
     kinds.choose(random).expect("there are some").clone()
 }
