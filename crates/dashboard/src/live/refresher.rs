@@ -170,6 +170,7 @@ impl Walk {
                 due = clock::monotonic();
             }
             if standing == Standing::Follows {
+                self.service.board().raise().await;
                 stream = None;
                 predecessor = self.service.board().followed();
                 due = clock::monotonic();

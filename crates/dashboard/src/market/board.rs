@@ -172,6 +172,26 @@ impl Board {
         self.publish_here(Some((summary, "store")));
     }
 
+    /// Makes whoever is followed go on above what was told here while the store was silent: by this
+    /// instance's clock, which may be ahead of the leader's. No call of the store unless it has to.
+    pub(crate) async fn raise(&self) {
+        let (Some(cache), Some(newest)) = (&self.cache, self.newest()) else {
+            return;
+        };
+        let told = newest.seq;
+        if self.followed().is_none_or(|there| there.seq >= told) {
+            return;
+        }
+        let raised = cache.pin(move |current| match current {
+            Some(current) if current.seq < told => Decision::Pin(current.raised_to(told)),
+            current => Decision::Leave(current),
+        });
+        // Whether it was pinned, or another pin that it has joined, the next look will tell.
+        if let Err(error) = raised.await {
+            tracing::debug!(%error, told, "the board does not know of a higher number");
+        }
+    }
+
     /// Leaves the board to whoever comes first, and never leads again.
     pub(crate) async fn resign(&self) {
         self.resigned.store(true, Ordering::Release);
@@ -250,7 +270,8 @@ impl Board {
         for _ in 0..LOOKS_BACK {
             let standing = self.look().await;
             let heard = self.newest().map(|news| news.seq);
-            let is_there = pinned.news.is_none() || heard >= Some(pinned.seq);
+            let carried = pinned.news.as_ref().map(|news| news.seq);
+            let is_there = heard >= carried;
             if standing == Standing::Follows || is_there {
                 return Some(standing);
             }

@@ -16,7 +16,8 @@ pub struct Bulletin {
     pub leader: Option<u64>,
     /// Raised by each sign of life of the leader.
     pub beat: u64,
-    /// The number of the newest summary, or of the last one before everything was cleared.
+    /// The number of the newest summary, or a higher one: of the last one before everything was
+    /// cleared, or of what an instance told its clients alone.
     pub seq: u64,
     /// Raised whenever everything was cleared: what was known before is to be forgotten.
     pub generation: u64,
@@ -41,6 +42,14 @@ pub struct News {
 }
 
 impl Bulletin {
+    /// The notice after an instance told its clients of a higher number.
+    pub(crate) fn raised_to(self: &Arc<Self>, seq: u64) -> Self {
+        Self {
+            seq,
+            ..Self::clone(self)
+        }
+    }
+
     /// The notice after everything was cleared.
     pub(crate) fn cleared(self: &Arc<Self>) -> Self {
         Self {

@@ -57,6 +57,16 @@ impl Redis {
         format!("unix://{}", self.directory.join("socket").display())
     }
 
+    /// Another address, at which it answers once [`Redis::open_side_door`] was called.
+    pub(crate) fn side_door(&self) -> RedisUrl {
+        url(&format!("{}-side", self.address()))
+    }
+
+    pub(crate) fn open_side_door(&self) {
+        let (socket, side) = ("socket", self.directory.join("socket-side"));
+        std::os::unix::fs::symlink(socket, side).expect("a link is made");
+    }
+
     /// An address at which nobody listens.
     pub(crate) async fn nowhere() -> RedisUrl {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")

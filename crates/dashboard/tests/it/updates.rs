@@ -6,6 +6,7 @@ use std::{
 };
 
 use dashboard::{
+    cache::manager::CacheManager,
     clock::{self, Clock},
     live::{
         hub::{Hub, Shown},
@@ -25,6 +26,7 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    redis::Redis,
     rig::{Rig, TOKEN, until},
     stand::{Caching, Stand, UPSTREAM_TIMEOUT, json},
     ws::{joined, json as frame},
@@ -102,12 +104,17 @@ async fn readers_find_what_the_refresher_stored_and_call_nobody() {
     assert_eq!(stand.simulator.calls(), calls);
 }
 
-/// What the first update of a process says whose wall clock stands at `now`.
-async fn first_of_a_process(stand: &Stand, now: Timestamp) -> Arc<News> {
+/// A service whose wall clock stands at `now`.
+fn service_at(stand: &Stand, cache: Option<Arc<CacheManager>>, now: Timestamp) -> Arc<DataService> {
     let bases = Source::ALL.map(|source| stand.config.base(source));
     let http = Http::new(bases, UPSTREAM_TIMEOUT).expect("a client");
     let http: Arc<dyn Transport> = Arc::new(http);
-    let service = DataService::start_with(&stand.config, None, &http, Clock::starting_at(now));
+    DataService::start_with(&stand.config, cache, &http, Clock::starting_at(now))
+}
+
+/// What the first update of a process says whose wall clock stands at `now`.
+async fn first_of_a_process(stand: &Stand, now: Timestamp) -> Arc<News> {
+    let service = service_at(stand, None, now);
     let (hub, stop) = (Hub::new(), CancellationToken::new());
     let mut updates = hub.subscribe();
     let _refresher = Refresher::start(&stand.config, service, hub, stop.clone());
@@ -126,6 +133,42 @@ async fn the_sequence_never_goes_back_over_a_restart() {
     let restarted = now + jiff::SignedDuration::from_secs(10);
     let later = first_of_a_process(&stand, restarted).await;
     assert!(later.seq > earlier.seq);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_an_instance_whose_clock_is_ahead_hear_of_others_after_it_was_alone() {
+    let redis = Redis::start().await;
+    let mut stand = Stand::new().await;
+    stand.config.l2_timeout = Duration::from_millis(500);
+    stand.config.redis_url = Some(redis.url());
+    let stop = CancellationToken::new();
+    let start = |stand: &Stand, service: &Arc<DataService>| {
+        let hub = Hub::new();
+        Refresher::start(&stand.config, service.clone(), hub.clone(), stop.clone());
+        hub
+    };
+    let leader = stand.service(Caching::On);
+    let leaders = start(&stand, &leader);
+    let latest = |hub: &Hub| hub.latest().map(|news| news.seq);
+    until("the leader's updates", || async { latest(&leaders) }).await;
+
+    // By its clock it is ten minutes later, and at first it is alone.
+    stand.config.redis_url = Some(redis.side_door());
+    let later = clock::now() + jiff::SignedDuration::from_mins(10);
+    let ahead = service_at(&stand, Some(stand.cache()), later);
+    let aheads = start(&stand, &ahead);
+    until("updates of its own", || async { latest(&aheads) }).await;
+    assert!(ahead.leads() && latest(&aheads) > latest(&leaders));
+
+    redis.open_side_door();
+    until("it to follow", || async { (!ahead.leads()).then_some(()) }).await;
+    let told = latest(&aheads);
+    until("the leader's updates here", || async {
+        (latest(&aheads) > told && latest(&aheads) == latest(&leaders)).then_some(())
+    })
+    .await;
+    assert!(leader.leads() && !ahead.leads());
+    stop.cancel();
 }
 
 fn news(seq: u64, summary: &Arc<Summary>) -> Arc<News> {
