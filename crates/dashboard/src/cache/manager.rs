@@ -28,6 +28,9 @@ const CANDLES_SCHEMA: u32 = 2;
 const INDICATOR_SCHEMA: u32 = 1;
 const LIVE_SCHEMA: u32 = 3;
 
+/// The least that can be left of a fresh time.
+const LEAST_TTL: Duration = Duration::from_millis(1);
+
 /// Why a cache did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
@@ -164,7 +167,8 @@ impl CacheManager {
             .await
     }
 
-    /// Removes the candles of a coin from every tier.
+    /// Removes the candles of a coin from every tier, and then the indicators computed from them: no
+    /// load in between finds the old ones.
     ///
     /// # Errors
     /// The store's.
@@ -173,7 +177,10 @@ impl CacheManager {
         symbol: Symbol,
         interval: Interval,
     ) -> Result<(), CacheError> {
-        self.invalidate(&CacheKeys::candles(symbol, interval)).await
+        let candles = CacheKeys::candles(symbol, interval);
+        let removed = self.invalidate(&candles).await;
+        self.indicator.remove_tag(&candles).await?;
+        removed
     }
 
     /// Market data of a coin, cached or loaded.
@@ -195,7 +202,8 @@ impl CacheManager {
             .await
     }
 
-    /// An indicator of a coin, cached or loaded.
+    /// An indicator of a coin, cached or loaded: the load also says how old the candles are that it
+    /// was computed from, for it is not fresh for longer than they are.
     ///
     /// # Errors
     /// The load's own.
@@ -208,12 +216,21 @@ impl CacheManager {
     ) -> Result<Entry<Arc<Technical>>, terrace::Error>
     where
         F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<Arc<Technical>, E>> + Send + 'static,
+        Fut: Future<Output = Result<(Arc<Technical>, Duration), E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        self.indicator
-            .get_or_load(CacheKeys::indicator(symbol, indicator, interval), load)
-            .await
+        let key = CacheKeys::indicator(symbol, indicator, interval);
+        let candles = CacheKeys::candles(symbol, interval);
+        let ttl = self.plan.indicator_ttl();
+        let load = || {
+            let loading = load();
+            async move {
+                let (technical, age) = loading.await?;
+                let left = ttl.saturating_sub(age).max(LEAST_TTL);
+                Ok::<_, E>(Loaded::new(technical).ttl(left).tag(candles))
+            }
+        };
+        self.indicator.get_or_load(key, load).await
     }
 
     /// Whether there is a store behind L1.

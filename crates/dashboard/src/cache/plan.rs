@@ -85,9 +85,14 @@ impl Plan {
 
     /// Indicators: computed anew from candles, and shown for long where there are none.
     pub(super) fn indicator(&self) -> EntryOptions {
-        let ttl = self.market_data_ttl.min(self.longest);
+        let ttl = self.indicator_ttl();
         let reserve = INDICATOR_STALE.min(self.longest.saturating_sub(ttl));
         self.brief(ttl).stale_if_error(reserve)
+    }
+
+    /// How long an indicator is fresh, counted from when its candles were read.
+    pub(super) fn indicator_ttl(&self) -> Duration {
+        self.market_data_ttl.min(self.longest)
     }
 
     /// Fresh for `ttl`, and then gone.

@@ -217,7 +217,7 @@ impl Market {
             Arrival::Prices(batch) => self.ledger().stream(batch, self.clock.monotonic()),
             Arrival::Lost => self.ledger().end_stream(),
             Arrival::BarClosed(symbol) => {
-                // First the candles without that bar, or the next round would read them again.
+                // First what is without that bar, or the next round would read them again.
                 if let Some(cache) = &self.cache
                     && let Err(error) = cache.remove_candles(symbol, Interval::Day1).await
                 {

@@ -2,11 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use dashboard::market::{
-    answer::{Connection, StreamReport},
-    service::DataService,
-    stream::Pace,
-    symbol::Symbol,
+use dashboard::{
+    cache::keys::Interval,
+    indicator::Indicator,
+    market::{
+        answer::{Connection, StreamReport},
+        service::DataService,
+        stream::Pace,
+        symbol::Symbol,
+    },
 };
 use market_sim::{Fault, FaultKind, Poison, SimOptions, SimTime, Source};
 use serde_json::Value;
@@ -400,10 +404,20 @@ async fn a_bar_that_closes_brings_a_new_rsi_long_before_candles_are_due() {
     listening.streaming().await;
     let bar = |summary: &Value| summary["fields"]["btc_rsi_14"]["observed_at"].clone();
     let before = bar(&listening.round().await);
+    let cached = || async {
+        let (coin, rsi, day) = (Symbol::Btc, Indicator::RSI_14, Interval::Day1);
+        let read = listening.service.fetch_technical_indicator(coin, rsi, day);
+        read.await.expect("the source answers").value.bar_time
+    };
+    let day_before = cached().await;
     let asked = listening.stand.calls(KLINES);
     listening.stand.simulator.step(15 * SECOND);
     until("the RSI of the new bar", || async {
         (bar(&listening.round().await) != before).then_some(())
+    })
+    .await;
+    until("and whoever asks for it alone has it", || async {
+        (cached().await > day_before).then_some(())
     })
     .await;
     assert_eq!(listening.stand.calls(KLINES), asked + 1);

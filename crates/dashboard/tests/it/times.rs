@@ -6,11 +6,11 @@ use dashboard::cache::keys::Interval;
 use dashboard::config::Config;
 use dashboard::indicator::Indicator;
 use dashboard::live::{hub::Hub, refresher::Refresher};
-use dashboard::market::answer::{Refreshed, Tier};
+use dashboard::market::answer::{Answer, Refreshed, Tier};
 use dashboard::market::figure::{Figure, Reason, State};
 use dashboard::market::service::{TechnicalError, Unavailable};
 use dashboard::market::symbol::Symbol;
-use dashboard::market::technical::LastBar;
+use dashboard::market::technical::{LastBar, Technical};
 use market_sim::{FaultKind, Poison, RetryAfter, Source};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -194,4 +194,56 @@ async fn a_round_whose_last_source_fails_is_a_failed_one_though_the_others_are_l
         "{rounds} rounds, and 30 without pauses"
     );
     stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_indicator_is_as_old_as_its_candles_and_stale_when_they_would_be() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let world = World::new("2025-03-14T05:17:23Z", 7);
+    let config = Config {
+        l1_ttl: 2 * Config::defaults().l2_ttl,
+        ..Config::defaults()
+    };
+    let (config, service) = world.service_of(config);
+    let ttl = config.market_data_ttl;
+    let rsi = || {
+        let reading =
+            service.fetch_technical_indicator(Symbol::Btc, Indicator::RSI_14, Interval::Day1);
+        async { (reading.await, world.now()) }
+    };
+    let told = |answer: &Answer<Technical>, now: jiff::Timestamp| {
+        let age = now.duration_since(answer.value.received_at);
+        let age = Duration::try_from(age).expect("it reached us before now");
+        assert!(
+            answer.age.abs_diff(age) <= 2 * SECOND,
+            "{age:?}: {answer:?}"
+        );
+        age
+    };
+    let candles = service.fetch_candles(Symbol::Btc, Interval::Day1).await;
+    let received_at = candles.expect("the sources work").value.received_at;
+    for _ in 0..20 {
+        sleep(ttl / 3).await;
+        let (answer, now) = rsi().await;
+        let answer = answer.expect("the sources work");
+        let age = told(&answer, now);
+        assert!(!answer.is_stale && age <= ttl + 2 * SECOND, "{age:?}");
+    }
+
+    let (last, now) = rsi().await;
+    let last = last.expect("the sources work").value.received_at;
+    assert!(last > received_at);
+    let faults = Source::ALL.map(|source| (source, FaultKind::Reset));
+    world.suffer(faults.into()).await;
+    let gone = config
+        .l2_ttl
+        .saturating_sub(told(&rsi().await.0.expect("cached"), now));
+    sleep(gone - 5 * SECOND).await;
+    let (answer, now) = rsi().await;
+    let answer = answer.expect("it is kept for an hour");
+    told(&answer, now);
+    assert!(answer.is_stale && answer.value.received_at == last);
+    sleep(10 * SECOND).await;
+    let (answer, _) = rsi().await;
+    assert!(answer.is_err(), "{answer:?}");
 }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use terrace::Entry;
 use tokio::time::{Instant, timeout_at};
 
 use super::{ASSEMBLY_GRACE, DataService, TechnicalError, Unavailable};
@@ -154,7 +155,7 @@ impl DataService {
         let load = || async move {
             let candles = candles_in_time(&market, symbol, interval, deadline).await?;
             let technical = Technical::of(indicator, &candles.value, LastBar::Closed)?;
-            Ok::<_, TechnicalError>(Arc::new(technical))
+            Ok::<_, TechnicalError>((Arc::new(technical), candles.age))
         };
         let entry = cache.cache_technical_indicator(symbol, indicator, interval, load);
         let late = |_| Unavailable(Reason::TimedOut);
@@ -162,11 +163,22 @@ impl DataService {
         let entry = timeout_at(deadline + ASSEMBLY_GRACE, entry).await;
         entry
             .map_err(late)?
-            .map(|entry| Answer::cached(&entry))
+            .map(|entry| self.technical_answer(&entry))
             .map_err(|error| {
                 let own = error.load_error::<TechnicalError>().copied();
                 own.unwrap_or_else(|| Unavailable(into_upstream(error).reason()).into())
             })
+    }
+
+    /// As old as its candles, whenever it was computed from them.
+    fn technical_answer(&self, entry: &Entry<Arc<Technical>>) -> Answer<Technical> {
+        let answer = Answer::cached(entry);
+        let age = self.clock.now().duration_since(answer.value.received_at);
+        Answer {
+            // By clocks that disagree they may reach us in the future.
+            age: answer.age.max(Duration::try_from(age).unwrap_or_default()),
+            ..answer
+        }
     }
 
     async fn technical_direct(
