@@ -198,7 +198,6 @@ impl Walk {
                     // Nothing was learnt about any source.
                     Outcome::NothingAsked => {}
                 }
-                outcomes.mark_unchanged();
                 let pause = pause(failed_rounds, self.interval, self.backoff_max);
                 self.pulse.beat(pause);
                 due = began + pause;

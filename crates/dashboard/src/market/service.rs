@@ -149,6 +149,8 @@ impl DataService {
         )
         .await;
         let Ok(Some(round)) = round else {
+            // It did not end, so it told nobody: what an earlier one came to would end the back-off.
+            self.outcomes.send_replace(Outcome::Failed);
             return Outcome::Failed;
         };
         tokio::spawn(Arc::clone(self).store(round.summary, generation));

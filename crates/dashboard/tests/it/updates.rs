@@ -1,7 +1,10 @@
 //! Rounds that are made and published without being asked for.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -17,9 +20,10 @@ use dashboard::{
         figure::Source,
         service::DataService,
         summary::Summary,
-        transport::{Http, Transport},
+        transport::{Http, Question, Reply, Transport, Unreached},
     },
 };
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use market_sim::FaultKind;
 use tokio::{sync::watch, time::timeout};
@@ -270,6 +274,56 @@ async fn a_readers_success_ends_a_back_off() {
         "{:?}",
         read.elapsed()
     );
+    stop.cancel();
+}
+
+/// HTTP, until it is broken: then whoever asks panics.
+#[derive(Debug)]
+struct Fragile {
+    http: Http,
+    is_broken: AtomicBool,
+}
+
+impl Transport for Fragile {
+    fn ask(&self, question: Question) -> BoxFuture<'_, Result<Reply, Unreached>> {
+        assert!(!self.is_broken.load(Ordering::Relaxed), "it is broken");
+        self.http.ask(question)
+    }
+}
+
+#[tokio::test]
+async fn rounds_that_are_lost_are_made_less_often_whatever_the_last_one_came_to() {
+    let mut stand = Stand::new().await;
+    stand.config.refresh_interval = Duration::from_millis(20);
+    stand.config.refresh_backoff_max = Duration::from_secs(3_600);
+    let refused = FaultKind::Status {
+        status: 404,
+        retry_after: None,
+    };
+    stand.break_source(market_sim::Source::BinanceWs, refused);
+    let bases = Source::ALL.map(|source| stand.config.base(source));
+    let fragile = Arc::new(Fragile {
+        http: Http::new(bases, UPSTREAM_TIMEOUT).expect("a client"),
+        is_broken: AtomicBool::new(false),
+    });
+    let transport: Arc<dyn Transport> = fragile.clone();
+    let service = DataService::start_with(&stand.config, None, &transport, Clock::default());
+    let (hub, stop) = (Hub::new(), CancellationToken::new());
+    let refresher = Refresher::start(&stand.config, service, hub.clone(), stop.clone());
+    until("a round that works", || async { hub.latest() }).await;
+
+    fragile.is_broken.store(true, Ordering::Relaxed);
+    let before = refresher.rounds();
+    // From here on waiting costs nothing: the clock jumps to the next deadline.
+    tokio::time::pause();
+    let since = tokio::time::Instant::now();
+    until("eleven rounds more", || async {
+        (refresher.rounds() >= before + 11).then_some(())
+    })
+    .await;
+    // After the ninth one that failed it rests for 20 ms * 2^6.
+    let took = since.elapsed();
+    assert!(took >= Duration::from_secs(2), "{took:?}");
     stop.cancel();
 }
 
