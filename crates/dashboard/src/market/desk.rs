@@ -1,6 +1,9 @@
 //! Where questions go: to one source after the other, until all is known or nobody is left to ask.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use jiff::Timestamp;
@@ -21,6 +24,25 @@ use super::{
     upstream::Upstream,
 };
 use crate::{cache::keys::Interval, clock::Clock, config::Config};
+
+/// Who is being asked, of those whom one read asks in turn.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Turn(Arc<Mutex<Option<Source>>>);
+
+impl Turn {
+    /// None before anybody was asked, or where another read is joined.
+    pub(crate) fn source(&self) -> Option<Source> {
+        *self.slot()
+    }
+
+    fn pass_to(&self, source: Source) {
+        *self.slot() = Some(source);
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Source>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The sources that are on.
 #[derive(Debug)]
@@ -59,6 +81,7 @@ impl Desk {
         &self,
         group: Group,
         deadline: Instant,
+        turn: &Turn,
     ) -> Result<Batch, UpstreamError> {
         let wanted: Vec<Figure> = self.figures(group);
         let mut batch = Batch::new();
@@ -69,6 +92,7 @@ impl Desk {
                 break;
             }
             let until = self.share(deadline, left);
+            turn.pass_to(upstream.source());
             match self.ask(group, upstream, &missing, until).await {
                 Ok(more) => batch.complete_with(more),
                 // That it lacks a coin says nothing of the source.
@@ -116,8 +140,10 @@ impl Desk {
         symbol: Symbol,
         interval: Interval,
         deadline: Instant,
+        turn: &Turn,
     ) -> Result<Candles, UpstreamError> {
         let ask = |upstream, until| {
+            turn.pass_to(Upstream::source(upstream));
             async move {
                 match Upstream::source(upstream) {
                     Source::Binance => binance::candles(upstream, symbol, interval, until).await,
@@ -141,9 +167,9 @@ impl Desk {
         Source::ALL.map(report).to_vec()
     }
 
-    /// A round went on without the first source's answer.
-    pub(crate) fn was_slow(&self, group: Group) {
-        if let Some(upstream) = self.upstream(group.first_source()) {
+    /// A round went on without this source's answer.
+    pub(crate) fn was_slow(&self, group: Group, source: Source) {
+        if let Some(upstream) = self.upstream(source) {
             upstream.complain(group, &UpstreamError::TimedOut);
         }
     }

@@ -1,6 +1,7 @@
 //! A round: asks the sources that are due, all at once, and makes one summary of what is known.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use super::{
     answer::{Answer, SourceReport},
     batch::Batch,
     candles::Candles,
-    desk::Desk,
+    desk::{Desk, Turn},
     error::{UpstreamError, Verdict},
     figure::{Figure, Group, Reason, Value},
     ledger::{Claim, Demand, Ledger},
@@ -57,6 +58,8 @@ type Attempt = (Group, Result<Batch, UpstreamError>);
 pub(crate) struct Reads<'a> {
     claim: Claim,
     under_way: FuturesUnordered<BoxFuture<'a, Attempt>>,
+    /// Who is being asked for each group.
+    turns: HashMap<Group, Turn>,
     demand: Demand,
     start: Instant,
     /// When the round ends without those that are slower.
@@ -119,15 +122,19 @@ impl Market {
             Demand::Round | Demand::Refresh => (patience, patience + VERDICT_GRACE * 2),
         };
         let claim = self.ledger().claim(demand, start);
-        let read = |group: Group| async move { (group, self.read(group, deadline).await) };
-        let under_way = claim
+        let turns: HashMap<Group, Turn> = claim
             .groups
             .iter()
-            .map(|&group| read(group).boxed())
+            .map(|&group| (group, Turn::default()))
             .collect();
+        let read = |(&group, turn): (&Group, &Turn)| {
+            let turn = turn.clone();
+            async move { (group, self.read(group, deadline, &turn).await) }.boxed()
+        };
         Reads {
+            under_way: turns.iter().map(read).collect(),
             claim,
-            under_way,
+            turns,
             demand,
             start,
             cut,
@@ -141,7 +148,7 @@ impl Market {
         while let Ok(Some(attempt)) = timeout_at(reads.cut, reads.under_way.next()).await {
             attempts.push(attempt);
         }
-        let outcome = self.record(&reads.claim, attempts);
+        let outcome = self.record(reads, attempts);
         let took = self.clock.monotonic() - reads.start;
         Round {
             summary: Arc::new(self.summary(took)),
@@ -230,7 +237,8 @@ impl Market {
         }
     }
 
-    fn record(&self, claim: &Claim, mut attempts: Vec<Attempt>) -> Outcome {
+    fn record(&self, reads: &Reads<'_>, mut attempts: Vec<Attempt>) -> Outcome {
+        let claim = &reads.claim;
         // Whoever answered sooner: a price that is contradicted takes no good one's place.
         attempts.sort_by_key(|(group, _)| *group != Group::CrossCheck);
         let worked = attempts.iter().any(|(_, attempt)| attempt.is_ok());
@@ -244,7 +252,9 @@ impl Market {
         let late: Vec<Group> = claim.groups.iter().filter(is_late).copied().collect();
         for &group in &late {
             self.ledger().defer(claim, group, ROUND_LIMIT);
-            self.desk.was_slow(group);
+            if let Some(source) = reads.turns.get(&group).and_then(Turn::source) {
+                self.desk.was_slow(group, source);
+            }
         }
         if worked || claim.is_streamed {
             Outcome::Worked
@@ -263,11 +273,16 @@ impl Market {
             .record(claim, group, attempt, self.clock.now());
     }
 
-    async fn read(&self, group: Group, deadline: Instant) -> Result<Batch, UpstreamError> {
+    async fn read(
+        &self,
+        group: Group,
+        deadline: Instant,
+        turn: &Turn,
+    ) -> Result<Batch, UpstreamError> {
         let reading = async {
             match group {
-                Group::Candles => self.indicators(deadline).await,
-                _ => self.desk.group(group, deadline).await,
+                Group::Candles => self.indicators(deadline, turn).await,
+                _ => self.desk.group(group, deadline, turn).await,
             }
         };
         timeout_at(deadline + VERDICT_GRACE, reading)
@@ -276,9 +291,10 @@ impl Market {
     }
 
     /// Computed from candles; if there are none, who computes it elsewhere is asked.
-    async fn indicators(&self, deadline: Instant) -> Result<Batch, UpstreamError> {
+    async fn indicators(&self, deadline: Instant, turn: &Turn) -> Result<Batch, UpstreamError> {
         let until = self.desk.candles_deadline(deadline);
-        let computed = match self.candles(Symbol::Btc, Interval::Day1, until).await {
+        let candles = self.candles(Symbol::Btc, Interval::Day1, until, turn);
+        let computed = match candles.await {
             Ok(candles) => btc_rsi_14(&candles.value).or_rejected(),
             Err(error) => Err(error),
         };
@@ -286,7 +302,7 @@ impl Market {
             Ok(batch) => Ok(batch),
             // Whoever is asked second knows less of why, unless it alone was asked.
             Err(error) => {
-                let elsewhere = self.desk.group(Group::Candles, deadline).await;
+                let elsewhere = self.desk.group(Group::Candles, deadline, turn).await;
                 elsewhere.map_err(|second| error.or_if_asked(second))
             }
         }
@@ -298,10 +314,11 @@ impl Market {
         symbol: Symbol,
         interval: Interval,
         deadline: Instant,
+        turn: &Turn,
     ) -> Result<Answer<Candles>, UpstreamError> {
-        let desk = Arc::clone(&self.desk);
+        let (desk, turn) = (Arc::clone(&self.desk), turn.clone());
         let load = async move {
-            let candles = desk.candles(symbol, interval, deadline).await;
+            let candles = desk.candles(symbol, interval, deadline, &turn).await;
             candles.map(Arc::new)
         };
         match &self.cache {

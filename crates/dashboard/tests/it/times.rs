@@ -7,7 +7,7 @@ use dashboard::config::Config;
 use dashboard::indicator::Indicator;
 use dashboard::live::{hub::Hub, refresher::Refresher};
 use dashboard::market::answer::{Answer, Refreshed, Tier};
-use dashboard::market::figure::{Figure, Reason, State};
+use dashboard::market::figure::{Figure, Reason, Source as Of, State};
 use dashboard::market::service::{TechnicalError, Unavailable};
 use dashboard::market::symbol::Symbol;
 use dashboard::market::technical::{LastBar, Technical};
@@ -246,4 +246,34 @@ async fn an_indicator_is_as_old_as_its_candles_and_stale_when_they_would_be() {
     sleep(10 * SECOND).await;
     let (answer, _) = rsi().await;
     assert!(answer.is_err(), "{answer:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_that_goes_on_without_an_answer_blames_who_is_being_asked() {
+    let world = World::new("2025-03-14T05:17:23Z", 7);
+    let (config, service) = world.service();
+    let broken = FaultKind::Status {
+        status: 500,
+        retry_after: None,
+    };
+    let mut faults = Source::ALL.map(|source| (source, FaultKind::Hang));
+    faults[0] = (Source::Binance, broken);
+    world.suffer(faults.into()).await;
+    let (hub, stop) = (Hub::new(), CancellationToken::new());
+    let mut updates = hub.subscribe();
+    let _refresher = Refresher::start(&config, Arc::clone(&service), hub, stop.clone());
+    timeout(config.upstream_timeout * 2, updates.changed())
+        .await
+        .expect("a round ends in time")
+        .expect("the hub lives");
+    let trouble = |of: Of| {
+        let reports = service.sources().into_iter();
+        let mut reports = reports.filter(|report| report.source == of);
+        reports.next().and_then(|report| report.last_error)
+    };
+    assert_eq!(trouble(Of::Binance), Some(Reason::ServerFailed));
+    for late in [Of::Coinbase, Of::Kraken, Of::CoinGecko, Of::AlternativeMe] {
+        assert_eq!(trouble(late), Some(Reason::TimedOut), "{late:?}");
+    }
+    stop.cancel();
 }

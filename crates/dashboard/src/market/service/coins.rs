@@ -12,6 +12,7 @@ use crate::{
     market::{
         answer::Answer,
         candles::Candles,
+        desk::Turn,
         figure::Reason,
         round::{Market, into_upstream},
         symbol::Symbol,
@@ -77,7 +78,9 @@ impl DataService {
         interval: Interval,
     ) -> Result<Answer<Candles>, Unavailable> {
         let desk = self.market.desk();
-        let candles = desk.candles(symbol, interval, self.deadline()).await;
+        let candles = desk
+            .candles(symbol, interval, self.deadline(), &Turn::default())
+            .await;
         let answer = candles
             .map(|candles| Answer::uncached(Arc::new(candles), Duration::ZERO))
             .map_err(|error| Unavailable(error.reason()));
@@ -205,7 +208,8 @@ async fn candles_in_time(
     interval: Interval,
     deadline: Instant,
 ) -> Result<Answer<Candles>, Unavailable> {
-    let candles = market.candles(symbol, interval, deadline);
+    let turn = Turn::default();
+    let candles = market.candles(symbol, interval, deadline, &turn);
     match timeout_at(deadline + JOINED_GRACE, candles).await {
         Ok(candles) => candles.map_err(|error| Unavailable(error.reason())),
         Err(_) => Err(Unavailable(Reason::TimedOut)),
