@@ -298,14 +298,17 @@ impl Ledger {
     /// Takes over the figures of an earlier summary where nothing newer is known. A group that is
     /// whole there is not asked again before its interval has passed.
     pub(crate) fn seed(&mut self, summary: &Summary, now: Instant, shown: Timestamp) {
+        let mut renewed = HashSet::new();
         for reading in summary.readings() {
             let Some(sample) = reading.state.sample() else {
                 continue;
             };
-            let page = self.pages.entry(reading.figure.group()).or_default();
+            let group = reading.figure.group();
+            let page = self.pages.entry(group).or_default();
             let is_newer = |known: &Sample| known.received_at >= sample.received_at;
             if !page.samples.get(&reading.figure).is_some_and(is_newer) {
                 page.samples.insert(reading.figure, sample.clone());
+                renewed.insert(group);
             }
         }
         let figures = Figure::all(&self.symbols, &self.funds);
@@ -320,10 +323,19 @@ impl Ledger {
                 .collect();
             let oldest = ages.and_then(|ages| ages.into_iter().max());
             let page = self.pages.entry(group).or_default();
-            if let (Some(age), None) = (oldest, page.asked) {
-                let wait = self.pace.interval(group).saturating_sub(age);
-                page.asked = Some((now, wait));
+            let Some(age) = oldest else { continue };
+            // Another leader may have asked since this instance did. A failure here that is older is
+            // made good; what is only this instance's own answer come back leaves all as it is.
+            let is_later = |at| renewed.contains(&group) && now.checked_sub(age) > Some(at);
+            match page.asked {
+                None => {}
+                Some((at, _)) if is_later(at) => {
+                    page.failed = None;
+                    page.rejected.clear();
+                }
+                Some(_) => continue,
             }
+            page.asked = Some((now, self.pace.interval(group).saturating_sub(age)));
         }
     }
 
@@ -704,6 +716,47 @@ mod tests {
         assert!(!due(1_700).contains(&GROUP));
         assert!(due(1_800).contains(&GROUP));
         assert!(due(0).contains(&Group::Prices));
+    }
+
+    #[test]
+    fn a_group_that_another_leader_asked_since_is_not_due_before_its_interval() {
+        let start = Instant::now();
+        let after = |s| start + Duration::from_secs(s);
+        let mut here = ledger();
+        let claim = claim_of(&here, start);
+        here.record(&claim, GROUP, Ok(batch(40, shown(0))), shown(0));
+        let mut there = ledger();
+        let claim = claim_of(&there, after(3_500));
+        there.record(&claim, GROUP, Ok(batch(41, shown(3_500))), shown(3_500));
+        let pinned =
+            |s, ledger: &Ledger| Summary::new(Origin::Live, shown(s), 1, ledger.readings(shown(s)));
+        let summary = pinned(3_500, &there);
+        let due = |ledger: &Ledger, s| claim_of(ledger, after(s)).groups.contains(&GROUP);
+
+        // A failure that came before is made good by it, one that came after is not.
+        let claim = claim_of(&here, after(3_400));
+        here.record(&claim, GROUP, Err(Reason::TimedOut), shown(3_400));
+        here.seed(&summary, after(3_510), shown(3_510));
+        assert!(!due(&here, 7_000));
+        assert!(matches!(state(&here, 3_510), State::Fresh(_)));
+        assert!(due(&here, 7_100));
+        let claim = claim_of(&here, after(7_100));
+        here.record(&claim, GROUP, Err(Reason::TimedOut), shown(7_100));
+        here.seed(&summary, after(7_105), shown(7_105));
+        assert!(matches!(
+            state(&here, 7_105),
+            State::Stale(_, Reason::TimedOut)
+        ));
+        assert!(due(&here, 7_110));
+
+        // One's own answer that comes back changes nothing: it lasts as long as its source said.
+        let claim = claim_of(&here, after(8_000));
+        let mut brief = batch(42, shown(8_001));
+        brief.lasts = Some(Duration::from_secs(60));
+        here.record(&claim, GROUP, Ok(brief), shown(8_001));
+        let own = pinned(8_001, &here);
+        here.seed(&own, after(8_002), shown(8_002));
+        assert!(due(&here, 8_061));
     }
 
     fn streamed(symbols: &[Symbol], lasts: Duration) -> Batch {
