@@ -137,7 +137,9 @@ pub struct SourceReport {
     pub breaker: Breaker,
     /// When a read last succeeded.
     pub last_success: Option<Timestamp>,
-    /// Why the latest read failed; none when it succeeded or nothing was read yet.
+    /// The newest trouble that counts. They are kept per group of figures: what one read got does not
+    /// undo that another fails. None when each group that failed was answered since, or was not asked
+    /// for in a long time.
     pub last_error: Option<Reason>,
     /// Until when nobody asks it, because it asked for that.
     pub cooling_until: Option<Timestamp>,

@@ -56,18 +56,8 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(config: &Config, transport: &Arc<dyn Transport>, clock: &Clock) -> Self {
-        let upstream = |source: Source| {
-            let credential = config.credential(source)?;
-            let base = config.base(source).clone();
-            let transport = Arc::clone(transport);
-            Some(Upstream::new(
-                source,
-                base,
-                credential,
-                transport,
-                clock.clone(),
-            ))
-        };
+        let upstream =
+            |source: Source| Upstream::new(source, config, Arc::clone(transport), clock.clone());
         Self {
             upstreams: Source::ALL.into_iter().filter_map(upstream).collect(),
             symbols: config.symbols.clone(),

@@ -32,14 +32,15 @@ const RETRY_COST: u32 = 1_000;
 const RETRY_RESERVE: u32 = 5_000;
 
 /// A trouble that a source was not asked about again for this long is over, if it answered something
-/// else since: it stood in, and nobody needs it to any more. What goes on failing is asked about more
-/// often, every ten minutes at the least.
+/// else since: it stood in, and nobody needs it to any more. What goes on failing is asked about in
+/// each round, so where pauses between rounds are long, this is two of them.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// One source's health.
 #[derive(Debug)]
 pub(crate) struct Health {
     source: Source,
+    forgotten_after: Duration,
     chart: Mutex<Chart>,
 }
 
@@ -94,9 +95,11 @@ pub(crate) struct Pass<'a> {
 }
 
 impl Health {
-    pub(crate) fn new(source: Source) -> Self {
+    /// `longest_pause` is what may lie between two rounds.
+    pub(crate) fn new(source: Source, longest_pause: Duration) -> Self {
         Self {
             source,
+            forgotten_after: FORGOTTEN_AFTER.max(longest_pause.saturating_mul(2)),
             chart: Mutex::new(Chart {
                 breaker: Breaker::Closed { failures: 0 },
                 cooling: None,
@@ -181,7 +184,7 @@ impl Health {
                 Breaker::Probing => answer::Breaker::HalfOpen,
             },
             last_success: chart.last_success,
-            last_error: chart.trouble(now),
+            last_error: chart.trouble(now, self.forgotten_after),
             cooling_until: chart
                 .cooling
                 .filter(|c| now < c.until)
@@ -233,10 +236,10 @@ impl Chart {
     }
 
     /// The newest trouble that counts.
-    fn trouble(&self, now: Instant) -> Option<Reason> {
+    fn trouble(&self, now: Instant, forgotten_after: Duration) -> Option<Reason> {
         let is_over = |trouble: &Trouble| {
             let has_answered = self.answered_at.is_some_and(|at| trouble.at < at);
-            has_answered && now.duration_since(trouble.at) > FORGOTTEN_AFTER
+            has_answered && now.duration_since(trouble.at) > forgotten_after
         };
         let mut newest_first = self.troubles.iter().rev();
         let counts = newest_first.find(|trouble| !is_over(trouble));
@@ -364,12 +367,14 @@ impl Drop for Pass<'_> {
 mod tests {
     use super::*;
 
+    const PAUSE: Duration = Duration::from_secs(60);
+
     fn broken() -> UpstreamError {
         UpstreamError::TimedOut
     }
 
     fn broken_five_times(now: Instant) -> Health {
-        let health = Health::new(Source::Binance);
+        let health = Health::new(Source::Binance, PAUSE);
         for _ in 0..FAILURES_TO_OPEN {
             health
                 .admit(Group::Prices, now)
@@ -430,7 +435,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn retries_are_a_tenth_of_the_calls() {
         let now = Instant::now();
-        let health = Health::new(Source::Binance);
+        let health = Health::new(Source::Binance, PAUSE);
         let mut retries = 0;
         for _ in 0..1_000 {
             let pass = health.admit(Group::Prices, now).expect("nothing failed");

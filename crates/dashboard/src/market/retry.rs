@@ -92,7 +92,7 @@ mod tests {
         deadline_in: Duration,
         fail: impl Fn() -> UpstreamError,
     ) -> (u32, UpstreamError, Duration) {
-        let health = Health::new(Source::Binance);
+        let health = Health::new(Source::Binance, Duration::ZERO);
         let pass = health
             .admit(Group::Prices, Instant::now())
             .expect("nothing failed yet");
@@ -145,7 +145,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn attempts_that_hang_leave_time_for_another_and_end_at_the_deadline() {
-        let health = Health::new(Source::Binance);
+        let health = Health::new(Source::Binance, Duration::ZERO);
         let pass = health
             .admit(Group::Prices, Instant::now())
             .expect("nothing failed yet");

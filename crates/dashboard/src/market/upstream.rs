@@ -28,7 +28,7 @@ use super::{
     source::Source,
     transport::{Question, Transport},
 };
-use crate::{clock::Clock, setting::BaseUrl, telemetry};
+use crate::{clock::Clock, config::Config, setting::BaseUrl, telemetry};
 
 /// What Binance has used of its weight in this minute, by whoever shares our address.
 const USED_WEIGHT: &str = "x-mbx-used-weight-1m";
@@ -96,23 +96,24 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
+    /// None where the source is off, for want of a setting.
     pub(crate) fn new(
         source: Source,
-        base: BaseUrl,
-        credential: Credential,
+        config: &Config,
         transport: Arc<dyn Transport>,
         clock: Clock,
-    ) -> Self {
+    ) -> Option<Self> {
         let bucket = Bucket::new(source.allowance(), clock.monotonic());
-        Self {
+        let longest_pause = config.refresh_interval.max(config.refresh_backoff_max);
+        Some(Self {
             source,
-            base,
-            credential,
+            base: config.base(source).clone(),
+            credential: config.credential(source)?,
             transport,
-            health: Health::new(source),
+            health: Health::new(source, longest_pause),
             bucket: Mutex::new(bucket),
             clock,
-        }
+        })
     }
 
     pub(crate) fn source(&self) -> Source {

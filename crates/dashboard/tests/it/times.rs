@@ -277,3 +277,31 @@ async fn a_round_that_goes_on_without_an_answer_blames_who_is_being_asked() {
     }
     stop.cancel();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_in_each_round_stays_a_trouble_however_long_the_pauses_are() {
+    const ROUND: Duration = Duration::from_secs(3_600);
+    let world = World::new("2025-03-14T05:17:23Z", 7);
+    let config = Config {
+        refresh_interval: ROUND,
+        ..Config::defaults()
+    };
+    let (config, service) = world.service_of(config);
+    // Its prices are of no use, and its candles and its time are.
+    let field = "lastPrice".to_owned();
+    let value = Poison::Null;
+    let faults = vec![(Source::Binance, FaultKind::PoisonField { field, value })];
+    world.suffer(faults).await;
+    let stop = CancellationToken::new();
+    let _refresher = Refresher::start(&config, Arc::clone(&service), Hub::new(), stop.clone());
+    for _ in 0..10 {
+        sleep(ROUND / 4).await;
+        let candles = service.fetch_candles(Symbol::Btc, Interval::Day1).await;
+        assert!(candles.is_ok(), "{candles:?}");
+        let reports = service.sources();
+        let binance = reports.iter().find(|report| report.source == Of::Binance);
+        let trouble = binance.and_then(|report| report.last_error);
+        assert!(trouble.is_some(), "forgotten after {:?}", world.elapsed());
+    }
+    stop.cancel();
+}
