@@ -92,6 +92,7 @@ pub(crate) struct Pass<'a> {
     health: &'a Health,
     group: Group,
     is_probe: bool,
+    admitted_at: Instant,
 }
 
 impl Health {
@@ -143,6 +144,7 @@ impl Health {
             health: self,
             group,
             is_probe,
+            admitted_at: now,
         })
     }
 
@@ -351,12 +353,13 @@ impl Pass<'_> {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        // Given up half-way, by a deadline further out: somebody else may probe.
+        // Given up half-way, by a deadline further out: somebody else may probe at once, as when this
+        // one was let through.
         if self.is_probe {
             let mut chart = self.health.chart();
             if chart.breaker == Breaker::Probing {
                 chart.breaker = Breaker::Open {
-                    until: crate::clock::monotonic(),
+                    until: self.admitted_at,
                 };
             }
         }
@@ -412,6 +415,16 @@ mod tests {
         let later = now + OPEN_FOR;
         drop(health.admit(Group::Prices, later));
         tokio::time::advance(OPEN_FOR).await;
+        assert!(health.admit(Group::Prices, later).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_is_given_back_in_the_time_that_is_passed_in() {
+        let now = Instant::now();
+        let health = broken_five_times(now);
+        let later = now + OPEN_FOR;
+        tokio::time::advance(2 * OPEN_FOR).await;
+        drop(health.admit(Group::Prices, later));
         assert!(health.admit(Group::Prices, later).is_ok());
     }
 
