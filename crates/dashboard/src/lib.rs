@@ -16,6 +16,8 @@ pub mod market;
 
 pub mod indicator;
 
+pub mod report;
+
 pub mod cache;
 
 mod supervise;

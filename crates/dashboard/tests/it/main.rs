@@ -14,6 +14,7 @@ mod sources;
 mod sse;
 mod ws;
 
+mod postgres;
 mod redis;
 mod stand;
 
@@ -30,6 +31,7 @@ mod malformed;
 mod market;
 mod markets;
 mod outages;
+mod reports;
 mod rounds;
 mod secrets;
 mod settings;

@@ -65,6 +65,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "market-sim/src",
         ],
     ),
+    ("sqlx::", &["dashboard/src/report"]),
     ("Cache::builder(", &["terrace/src", "dashboard/src/cache"]),
     (
         "RedisStore::connect(",
