@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use crate::{
     command::Flags,
     market::{Credential, figure::Source, stock::Fund, summary::Origin, symbol::Symbol},
+    report::address::DatabaseUrl,
     setting::{BadSetting, BaseUrl, LogFormat, Policy, RedisUrl, Settings, StreamUrl},
 };
 
@@ -26,6 +27,9 @@ pub struct Config {
     pub redis_url: Option<RedisUrl>,
     /// REDIS_NAMESPACE: the prefix of every key; `dashboard` by default.
     pub redis_namespace: String,
+    /// DATABASE_URL: where reports are kept; a SQLite file in DATA_DIR by default. Nothing opens
+    /// it yet.
+    pub database: DatabaseUrl,
     /// DATA_DIR: where embedded files will lie; `./data` by default. Nothing is kept there yet.
     pub data_dir: PathBuf,
     /// CACHE_L1_CAPACITY: entries over all caches; 2000 by default, and at least one for each of
@@ -94,7 +98,9 @@ pub struct Config {
 }
 
 /// Settings that the demo leaves out, so that simulated prices never reach a real cache.
-const IGNORED_BY_DEMO: [&str; 20] = [
+const IGNORED_BY_DEMO: [&str; 22] = [
+    "DATABASE_URL",
+    "DATABASE_URL_FILE",
     "REDIS_URL",
     "REDIS_URL_FILE",
     "REDIS_NAMESPACE",
@@ -127,12 +133,14 @@ impl Config {
         lookup: impl Fn(&str) -> Option<std::ffi::OsString>,
     ) -> Result<Self, BadSetting> {
         let settings = Settings::new(&lookup);
+        let data_dir = settings.folder("DATA_DIR", "./data")?;
         Ok(Self {
             host: settings.host(flags.host.as_deref())?,
             port: settings.port(flags.port.as_deref())?,
             redis_url: settings.redis_url()?,
             redis_namespace: settings.namespace("REDIS_NAMESPACE", "dashboard")?,
-            data_dir: settings.path("DATA_DIR", "./data")?,
+            database: settings.database_url(&data_dir)?,
+            data_dir,
             l1_capacity: settings.count("CACHE_L1_CAPACITY", 2_000, 5..=100_000_000)?,
             l1_ttl: settings.seconds("CACHE_L1_TTL_SECONDS", 300)?,
             l2_ttl: settings.seconds("CACHE_L2_TTL_SECONDS", 3_600)?,
@@ -250,6 +258,7 @@ impl Config {
             ("PORT", self.port.to_string()),
             ("REDIS_URL", hidden(self.redis_url.is_some())),
             ("REDIS_NAMESPACE", self.redis_namespace.clone()),
+            ("DATABASE_URL", self.database.shown()),
             (
                 "DATA_DIR",
                 format!("{} (nothing is kept there yet)", self.data_dir.display()),

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fmt, fs,
+    fmt, fs, io,
     net::IpAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -12,7 +12,10 @@ use std::{
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{cache::plan::is_redis_url, config::DEFAULT_HOST, market::symbol::Symbol, telemetry};
+use crate::{
+    cache::plan::is_redis_url, config::DEFAULT_HOST, market::symbol::Symbol,
+    report::address::DatabaseUrl, telemetry,
+};
 
 /// A setting that does not hold what it takes. Its text is one line and never shows a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -234,11 +237,16 @@ impl<'a> Settings<'a> {
         Ok(usize::try_from(number).expect("a million fits every target"))
     }
 
-    pub(crate) fn path(&self, name: &str, default: &str) -> Result<PathBuf, BadSetting> {
-        Ok(self
-            .text(name)?
-            .unwrap_or_else(|| default.to_owned())
-            .into())
+    /// A folder, which may be missing; then it is made when something is first kept there.
+    pub(crate) fn folder(&self, name: &str, default: &str) -> Result<PathBuf, BadSetting> {
+        const TAKES: &str = "the path of a folder, or one where a folder can be made";
+        let text = self.text(name)?.unwrap_or_else(|| default.to_owned());
+        // What cannot be looked at (a file on the way to it, no permission) cannot be used either.
+        match fs::metadata(&text) {
+            Ok(found) if found.is_dir() => Ok(text.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(text.into()),
+            _ => Err(bad(name, &text, TAKES)),
+        }
     }
 
     pub(crate) fn namespace(&self, name: &str, default: &str) -> Result<String, BadSetting> {
@@ -352,6 +360,17 @@ impl<'a> Settings<'a> {
                 TAKES,
             ))
         }
+    }
+
+    /// Where reports are kept; a SQLite file in `data_dir` unless set.
+    pub(crate) fn database_url(&self, data_dir: &Path) -> Result<DatabaseUrl, BadSetting> {
+        let Some((name, secret)) = self.secret("DATABASE_URL")? else {
+            return Ok(DatabaseUrl::in_folder(data_dir));
+        };
+        DatabaseUrl::parse(secret.expose_secret()).map_err(|_| {
+            let held = "what it holds (hidden, it may carry a password)";
+            bad_secret(&name, held, DatabaseUrl::TAKES)
+        })
     }
 
     pub(crate) fn admin_token(&self) -> Result<Option<SecretString>, BadSetting> {

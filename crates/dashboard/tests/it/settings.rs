@@ -31,6 +31,7 @@ fn an_empty_environment_gives_the_documented_defaults() {
         "HOST=127.0.0.1",
         "PORT=8080",
         "REDIS_URL=not set",
+        "DATABASE_URL=sqlite://./data/reports.db",
         "CACHE_L1_CAPACITY=2000",
         "CACHE_L1_TTL_SECONDS=300",
         "CACHE_L2_TTL_SECONDS=3600",
@@ -73,6 +74,11 @@ fn a_bad_value_is_told_in_one_line_with_its_setting_and_what_it_takes() {
         ("SYMBOLS", "btc,BTC"),
         ("SYMBOLS", "btc,,eth"),
         ("REDIS_NAMESPACE", "Has Blank"),
+        ("DATABASE_URL", "reports.db"),
+        ("DATABASE_URL", "sqlite://:memory:"),
+        ("DATABASE_URL", "mysql://user@host/reports"),
+        ("DATA_DIR", "/dev/null"),
+        ("DATA_DIR", "/dev/null/data"),
         ("BINANCE_BASE_URL", "ftp://host"),
         ("BINANCE_BASE_URL", "https://host/api/v3"),
         ("BINANCE_WS_URL", "https://host"),
@@ -106,6 +112,12 @@ fn a_bad_secret_is_never_shown() {
         ("ADMIN_TOKEN", "0123456789abcdef hunter2 0123456789"),
         ("REDIS_URL", "http://user:hunter2@host"),
         ("REDIS_URL", "redis://"),
+        ("DATABASE_URL", "http://user:hunter2@host/reports"),
+        (
+            "DATABASE_URL",
+            "postgres://user:hunter2@host/reports?other=1",
+        ),
+        ("DATABASE_URL_FILE", "postgres://user:hunter2@host/reports"),
         ("BINANCE_BASE_URL", "https://user:hunter2@host"),
         ("BINANCE_WS_URL", "wss://user:hunter2@host"),
         ("COINGECKO_BASE_URL", "https://host/?key=hunter2"),
@@ -128,13 +140,35 @@ fn a_bad_secret_is_never_shown() {
 #[test]
 fn a_secret_in_effect_is_masked_wherever_settings_are_shown() {
     let url = "redis://:hunter2hunter2@127.0.0.1:6379";
-    let config = read(&[("ADMIN_TOKEN", TOKEN), ("REDIS_URL", url)]).expect("both are sound");
+    let database = "postgres://user:hunter2@host/reports";
+    let secrets = [
+        ("ADMIN_TOKEN", TOKEN),
+        ("REDIS_URL", url),
+        ("DATABASE_URL", database),
+    ];
+    let config = read(&secrets).expect("all are sound");
     for shown in [config.describe(), format!("{config:?}")] {
         assert!(
             !shown.contains(TOKEN) && !shown.contains("hunter2"),
             "{shown}"
         );
     }
+}
+
+#[test]
+fn reports_are_kept_in_the_data_folder_unless_told_otherwise() {
+    let config = read(&[("DATA_DIR", "/srv/dashboard")]).expect("a folder that can be made");
+    assert_eq!(
+        config.database.shown(),
+        "sqlite:///srv/dashboard/reports.db"
+    );
+    let path = std::env::temp_dir().join(format!("dashboard-database-{}", std::process::id()));
+    fs::write(&path, "postgres://user:secret@host/reports\n").expect("the file is written");
+    let text = path.to_str().expect("the path is text");
+    let config = read(&[("DATABASE_URL_FILE", text)]).expect("the file holds an address");
+    let address = config.database.expose();
+    assert_eq!(address, Some("postgres://user:secret@host/reports"));
+    fs::remove_file(&path).expect("it is there");
 }
 
 #[test]
