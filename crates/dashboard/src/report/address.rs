@@ -49,8 +49,10 @@ impl DatabaseUrl {
     /// [`Error::Invalid`] says what it takes; it never shows what came in.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if let Some(path) = text.strip_prefix("sqlite://") {
-            // In memory all would be lost at each restart, and each connection has its own.
-            let is_path = !path.is_empty() && !path.starts_with(':') && !path.ends_with('/');
+            // In memory all would be lost at each restart, and each connection has its own. What
+            // begins with `file:` is an address to SQLite, and may say the same.
+            let is_special = [":", "file:"].iter().any(|start| path.starts_with(start));
+            let is_path = !path.is_empty() && !is_special && !path.ends_with('/');
             return (is_path && !path.contains(['?', '#', '\0']))
                 .then(|| Self::Sqlite(path.into()))
                 .ok_or(Error::invalid("database address", Self::TAKES));

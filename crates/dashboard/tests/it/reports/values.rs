@@ -216,6 +216,7 @@ fn an_address_is_of_a_file_or_of_a_server() {
         "sqlite://",
         "sqlite://:memory:",
         "sqlite::memory:",
+        "sqlite://file:reports.db",
         "sqlite://folder/",
         "sqlite://a.db?mode=memory",
         "file:///a.db",
