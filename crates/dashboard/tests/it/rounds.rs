@@ -280,10 +280,13 @@ async fn what_a_source_says_of_minutes_ago_is_stale_however_lately_it_was_asked(
         body["fields"]["market_cap_usd"]["status"], "fresh",
         "it is told every ten minutes"
     );
-    let btc = service
-        .fetch_market_data("btc".parse().expect("a coin"))
-        .await;
-    assert!(btc.expect("it is young enough to be shown").is_stale);
+    let btc = "btc".parse().expect("a coin");
+    for answer in [
+        service.fetch_market_data(btc).await,
+        service.fetch_market_data_direct(btc).await,
+    ] {
+        assert!(answer.expect("it is young enough to be shown").is_stale);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -194,3 +194,17 @@ pub(crate) fn fields_of(summary: &Value, group: Group) -> Vec<(String, Value)> {
 pub(crate) fn json(summary: &dashboard::market::summary::Summary) -> Value {
     serde_json::from_slice(&summary.body()).expect("the body is JSON")
 }
+
+/// Its name in the simulator.
+pub(crate) fn simulated(of: Of) -> Source {
+    match of {
+        Of::Binance => Source::Binance,
+        Of::CoinGecko => Source::CoinGecko,
+        Of::AlternativeMe => Source::Fng,
+        Of::Coinbase => Source::Coinbase,
+        Of::Kraken => Source::Kraken,
+        Of::CoinMarketCap => Source::Cmc,
+        Of::Taapi => Source::Taapi,
+        Of::Finnhub => Source::Finnhub,
+    }
+}

@@ -35,12 +35,8 @@ impl DataService {
             Some(cache) => self.market_data(cache, symbol).await,
             None => self.market_data_direct(symbol).await,
         };
-        let answer = answer.map(|mut answer| {
-            // The source may be behind, however lately it was asked.
-            answer.is_stale |= answer.value.age(self.clock.now()) > self.market_data_ttl;
-            answer
-        });
-        self.answers.count_result(answer)
+        self.answers
+            .count_result(answer.map(|answer| self.judged(answer)))
     }
 
     /// Market data of one coin, read now; the cache is not asked and learns nothing.
@@ -52,7 +48,8 @@ impl DataService {
         symbol: Symbol,
     ) -> Result<Answer<Ticker>, Unavailable> {
         let answer = self.market_data_direct(symbol).await;
-        self.answers.count_result(answer)
+        self.answers
+            .count_result(answer.map(|answer| self.judged(answer)))
     }
 
     /// Candles of one coin: cached, or read now.
@@ -145,6 +142,15 @@ impl DataService {
         let ticker = self.market.desk().ticker(symbol, self.deadline()).await;
         let ticker = ticker.map_err(|error| Unavailable(error.reason()))?;
         Ok(Answer::uncached(Arc::new(ticker), Duration::ZERO))
+    }
+
+    /// The source may be behind, however lately it was asked.
+    fn judged(&self, answer: Answer<Ticker>) -> Answer<Ticker> {
+        let is_behind = answer.value.age(self.clock.now()) > self.market_data_ttl;
+        Answer {
+            is_stale: answer.is_stale || is_behind,
+            ..answer
+        }
     }
 
     async fn technical(

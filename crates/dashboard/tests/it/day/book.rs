@@ -6,6 +6,8 @@ use dashboard::market::figure::Source as Of;
 use market_sim::Source;
 use serde_json::Value;
 
+use crate::stand::simulated;
+
 /// Every number that a source said while it did not lie.
 #[derive(Debug, Default)]
 pub(crate) struct Book(HashSet<(Source, u64)>);
@@ -60,18 +62,5 @@ fn number(json: &Value) -> Option<f64> {
     match json {
         Value::String(text) => text.parse().ok(),
         json => json.as_f64(),
-    }
-}
-
-fn simulated(source: Of) -> Source {
-    match source {
-        Of::Binance => Source::Binance,
-        Of::CoinGecko => Source::CoinGecko,
-        Of::AlternativeMe => Source::Fng,
-        Of::Coinbase => Source::Coinbase,
-        Of::Kraken => Source::Kraken,
-        Of::CoinMarketCap => Source::Cmc,
-        Of::Taapi => Source::Taapi,
-        Of::Finnhub => Source::Finnhub,
     }
 }

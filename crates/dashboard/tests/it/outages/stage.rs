@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use super::queue::Outage;
 use crate::{
     parts::{Parts, parts},
-    stand::Stand,
+    stand::{Stand, simulated},
     wire,
 };
 
@@ -158,19 +158,5 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.parts.stop.cancel();
-    }
-}
-
-/// Its name in the simulator.
-fn simulated(of: Of) -> Source {
-    match of {
-        Of::Binance => Source::Binance,
-        Of::CoinGecko => Source::CoinGecko,
-        Of::AlternativeMe => Source::Fng,
-        Of::Coinbase => Source::Coinbase,
-        Of::Kraken => Source::Kraken,
-        Of::CoinMarketCap => Source::Cmc,
-        Of::Taapi => Source::Taapi,
-        Of::Finnhub => Source::Finnhub,
     }
 }
